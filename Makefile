@@ -1,0 +1,41 @@
+# Needs Python 3.10 to 3.13, make and git; everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+RUFF_OPTIONS := $(shell sed -n '/^\[tool:ruff\]/,$$s/^options *= *//p' setup.cfg)
+SOURCES := setup.cfg pyproject.toml
+
+.PHONY: demo test lint bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m ganzoo demo --out demo
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -p no:cacheprovider
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check --no-cache $(RUFF_OPTIONS) .
+
+bench: $(VENV)/.installed-bench
+	set -e; for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean:
+	rm -rf $(VENV) build dist demo keras_ganzoo.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Editable: `python -m ganzoo` in the checkout runs the checkout, and its recipes are found.
+$(VENV)/.installed: $(VENV)/.created $(SOURCES)
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/.installed-%: $(VENV)/.created $(SOURCES)
+	$(INSTALL) --editable ".[$*]"
+	touch $@ $(VENV)/.installed
+
+# The pip that comes with Python 3.10 finds no set of versions in reasonable time.
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --upgrade pip
+	touch $@

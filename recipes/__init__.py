@@ -1,0 +1,1 @@
+"""One file per paper's settings; each defines `recipe`. Installed as `ganzoo.recipes`."""

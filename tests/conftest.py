@@ -1,0 +1,73 @@
+"""Shared fixtures: where the parity data is, thread limits, and the options of the run."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+# Two CPUs for the replica tests; impossible once TensorFlow has started.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--write-golden",
+        action="store_true",
+        help="Write tests/golden/*.txt anew instead of comparing with them.",
+    )
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The checkout's top folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Goldens and real checkpoints; absent is a failure under CI and a skip elsewhere."""
+    folder = pathlib.Path(os.environ.get("GANZOO_SHARED", ROOT.parent / "shared"))
+    if not (folder / "parity").is_dir():
+        message = f"No parity data in {folder}; set GANZOO_SHARED to the folder that holds `parity/`."
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+class Golden:
+    """Weight addresses of one network, in tests/golden/<name>.txt; `part` names those of a family."""
+
+    def __init__(self, name, write):
+        self.name, self.write = name, write
+
+    def part(self, name):
+        """The file of one of several networks."""
+        return Golden(f"{self.name}.{name}", self.write)
+
+    def __call__(self, weights):
+        file = ROOT / "tests" / "golden" / f"{self.name}.txt"
+        lines = [f"{address} {list(map(int, w.shape))} {w.dtype}" for address, w in weights.items()]
+        text = "".join(f"{line}\n" for line in sorted(lines))
+        if self.write:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        assert file.is_file(), f"{file.name} is missing; `pytest --write-golden` writes it."
+        assert file.read_text(encoding="utf-8") == text, (
+            f"Addresses or shapes differ from {file.name}: published weights are stored under them. "
+            "If that is meant, write it anew with `pytest --write-golden` and say why in the commit."
+        )
+
+
+@pytest.fixture
+def golden(request):
+    """name -> `Golden`: compares addresses with tests/golden, or writes them with `--write-golden`."""
+    return lambda name: Golden(name, request.config.getoption("--write-golden"))
