@@ -1,0 +1,163 @@
+"""Callbacks that a GAN needs beside Keras' own: sample grids, a stop at the first NaN in any loss."""
+
+import math
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def grid(images, columns: int | None = None) -> np.ndarray:
+    """One picture of many: uint8 [N, H, W, C] to uint8 [rows * H, columns * W, C], row by row.
+
+    Args: columns: defaults to the square root of N, rounded up. A last row that is not full ends
+        in black.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or not len(images):
+        raise ValueError(
+            f"`images` must be [N, H, W, C] with N > 0. Received: shape {images.shape}"
+        )
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    n, height, width, channels = images.shape
+    sheet = np.zeros((rows * columns, height, width, channels), "uint8")
+    sheet[:n] = images
+    sheet = sheet.reshape(rows, columns, height, width, channels)
+    sheet = sheet.transpose(0, 2, 1, 3, 4)  # rows, H, columns, W, C
+    return sheet.reshape(rows * height, columns * width, channels)
+
+
+def make_room(path) -> pathlib.Path:
+    """The path of a file to be written; makes the folder that it will lie in.
+
+    Raises: OSError: if the folder cannot be made or the path is itself a folder.
+    """
+    path = pathlib.Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if path.is_dir():
+        raise OSError(f"{str(path)!r} is a folder; name a file in it, such as '{path}/samples.png'")
+    return path
+
+
+def _unwritable(path, error):
+    reason = error.strerror or type(error).__name__
+    return OSError(f"{str(path)!r} cannot be written ({reason}); name a file in another folder")
+
+
+def write_grid(path, images, *, columns=None) -> pathlib.Path:
+    """Writes `grid(images)` as a PNG; makes the folder. Raises: OSError: naming the path."""
+    path = make_room(path)
+    try:
+        path.write_bytes(tf.io.encode_png(grid(images, columns)).numpy())
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return path
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Writes a grid of the same latents' samples as training goes on.
+
+    Args:
+        folder: where `step_00001000.png` and so on are written.
+        every_steps: int > 0 or `None`. Besides the end of every epoch, a grid each so many steps.
+        count: int > 0. Images in the grid. Defaults to 64.
+        columns: int or `None`, see `grid`.
+        seed: int, of the latents.
+        tensorboard: folder of TensorBoard summaries, or `None`.
+
+    Labels of a conditional model: row c shows class c, or samples with attribute c alone.
+    """
+
+    def __init__(
+        self, folder, *, every_steps=None, count=64, columns=None, seed=0, tensorboard=None
+    ):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.every_steps = every_steps
+        self.count = count
+        self.columns = columns or math.ceil(math.sqrt(count))
+        self.seed = seed
+        self.writer = None
+        if tensorboard is not None:
+            self.writer = tf.summary.create_file_writer(str(tensorboard))
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.every_steps and int(self.model.step.numpy()) % self.every_steps == 0:
+            self.write()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.write()
+
+    def write(self):
+        """Writes the grid of this moment; returns its path."""
+        step = int(self.model.step.numpy())
+        images = samples_for_grid(self.model, self.count, self.columns, self.seed)
+        if self.writer is not None:
+            with self.writer.as_default():
+                tf.summary.image("samples", grid(images, self.columns)[np.newaxis], step=step)
+            self.writer.flush()
+        return write_grid(self.folder / f"step_{step:08d}.png", images, columns=self.columns)
+
+
+def samples_for_grid(model, count, columns, seed=0) -> np.ndarray:
+    """uint8 [count, H, W, C]; row c of the grid holds class (or attribute) c, in turn."""
+    rows = np.arange(count) // columns
+    labels = None
+    if model.generator.num_classes:
+        labels = rows % model.generator.num_classes
+    elif model.generator.num_attributes:
+        labels = np.eye(model.generator.num_attributes, dtype="float32")[
+            rows % model.generator.num_attributes
+        ]
+    return pictures(model.generate(count, labels=labels, seed=seed))
+
+
+def pictures(samples) -> np.ndarray:
+    """uint8 [N, H, W, C]: images as they are, points [N, 2] as one picture."""
+    return samples if samples.ndim == 4 else scatter(samples)
+
+
+def scatter(points, *, size=256, limit=None) -> np.ndarray:
+    """uint8 [1, size, size, 1]: points float [N, 2] as white dots, [-limit, limit] on both axes."""
+    limit = limit or max(1e-6, 1.1 * float(np.abs(points).max()))
+    picture = np.zeros((1, size, size, 1), "uint8")
+    pixels = np.floor((np.asarray(points) / limit + 1) / 2 * size).astype(int)
+    pixels = pixels[((pixels >= 0) & (pixels < size)).all(axis=1)]
+    picture[0, size - 1 - pixels[:, 1], pixels[:, 0], 0] = 255
+    return picture
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Ends training at the first loss that is not finite and says which.
+
+    Keras' own reads only `loss`.
+
+    Looks every `every_steps` steps, since each look waits for the step to finish. Defaults to 50.
+    """
+
+    def __init__(self, every_steps: int = 50):
+        super().__init__()
+        self.every_steps = every_steps
+        self.found = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % self.every_steps == 0:
+            self._look(logs or {})
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._look(logs or {})
+
+    def _look(self, logs):
+        bad = sorted(key for key, value in logs.items() if not np.all(np.isfinite(value)))
+        if bad:
+            self.found = bad
+            self.model.stop_training = True
+            keras.utils.io_utils.print_msg(
+                f"\nStopped at step {int(self.model.step.numpy())}: {bad} not finite. Lower the "
+                "learning rate, or look at the last sample grids for when it began."
+            )

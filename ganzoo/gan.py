@@ -1,0 +1,328 @@
+"""The two-player training loop: `Phase` and `GAN`.
+
+A training step is an ordered list of phases. A phase is one optimizer step of one of two players, every k-th
+step: critic steps, lazy penalties and plain alternation are the same mechanism. Families say which networks each
+player owns and what its losses are; nobody but `GAN` writes a `train_step`.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ganzoo.ema import EMA
+
+Batch = dict[str, tf.Tensor]
+PLAYERS = ("discriminator", "generator")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One optimizer step inside a training step.
+
+    Args:
+        name: str. Prefix of its logs: `"discriminator"`, `"r1"`, `"generator"`.
+        player: `"discriminator"` or `"generator"`: whose variables move and whose optimizer moves them.
+        losses: batch -> {term: scalar}. The sum of the terms is minimised.
+        terms: the keys that `losses` returns, known before tracing.
+        interval: int >= 1. The phase runs when `step % interval` is one of `offsets`.
+        offsets: tuple of int. Defaults to `(0,)`.
+        strict: bool. A variable of the player without a gradient is an error. Defaults to `True`.
+        forward: batch -> entries added to the batch. Runs before every other phase of the step, recorded for
+            this phase: what it computes can be shared (the fakes that both players look at) and is paid for once.
+    """
+
+    name: str
+    player: Literal["discriminator", "generator"]
+    losses: Callable[[Batch], Mapping[str, tf.Tensor]]
+    terms: tuple[str, ...]
+    interval: int = 1
+    offsets: tuple[int, ...] = (0,)
+    strict: bool = True
+    forward: Callable[[Batch], Mapping[str, tf.Tensor]] | None = None
+
+    def __post_init__(self):
+        if self.player not in PLAYERS:
+            raise ValueError(f"A phase's `player` is one of {PLAYERS}. Received: player={self.player!r}")
+        if self.interval < 1 or not all(0 <= o < self.interval for o in self.offsets):
+            raise ValueError(
+                "A phase needs interval >= 1 and every offset in [0, interval). "
+                f"Received: interval={self.interval}, offsets={self.offsets}"
+            )
+
+    @property
+    def lazy(self) -> bool:
+        """Whether some steps leave the phase out."""
+        return self.interval > 1
+
+    def due(self, step: int) -> bool:
+        """Whether the phase runs at this step (counted from 0)."""
+        return step % self.interval in self.offsets
+
+
+class GAN(keras.Model):
+    """Two players, any number of networks, one step.
+
+    A subclass builds its networks in the constructor and says `players`, `phases`, `prepare`,
+    `default_optimizers` and, when it keeps an average, `averaged`.
+
+    Args:
+        ema: `EMA` or `None`. Average of the generator side's weights, kept after every step.
+        seed: int. Base of every random number drawn inside a step.
+
+    Saved with the model: both optimizers, `step` (int64, training steps done) and `images_seen` (int64, real
+    images shown, over all replicas), so that training resumes at the right phase.
+    """
+
+    def __init__(self, *, ema: EMA | None = None, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.ema = ema
+        self.seed = seed
+        self.provenance = {}
+        self.step = self._counter("step")
+        self.images_seen = self._counter("images_seen")
+        self.generator_optimizer = None
+        self.discriminator_optimizer = None
+        self._phases = ()
+        self._due = ()
+        self._trackers = {}
+        self._host_step = None
+
+    def _counter(self, name):
+        return self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name=name)
+
+    # --- a family says
+
+    def players(self) -> dict[str, list[keras.Model]]:
+        """Networks of each side: `{"generator": [...], "discriminator": [...]}`."""
+        raise NotImplementedError
+
+    def phases(self) -> list[Phase]:
+        """The phases of a step, in order."""
+        raise NotImplementedError
+
+    def prepare(self, data) -> Batch:
+        """What `tf.data` yields, as named tensors."""
+        raise NotImplementedError
+
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
+        """The published optimizers, as keyword arguments of `compile`."""
+        raise NotImplementedError
+
+    def trainable_of(self, player: str) -> list:
+        """Variables that the player's optimizer moves."""
+        return [v for network in self.players()[player] for v in network.trainable_variables]
+
+    def averaged(self) -> list[tuple[keras.Model, keras.Model]]:
+        """(average, source) pairs that `ema` keeps."""
+        return []
+
+    def check_batch(self, data) -> None:
+        """Looks at the first batch on the host and raises `ValueError` for data the networks cannot mean."""
+
+    # --- offered to families
+
+    def seed_for(self, tag: str) -> tf.Tensor:
+        """int32 [2] for `tf.random.stateless_*`; differs by step, by replica, by `tag` and by the GAN's seed.
+
+        Nothing is stored, so resuming draws the same numbers. (`keras.random` repeats across replicas.)
+        """
+        context = tf.distribute.get_replica_context()
+        replica = context.replica_id_in_sync_group if context else 0
+        word = zlib.crc32(f"{self.seed}/{tag}".encode()) % (2**31)
+        return tf.stack([tf.cast(self.step.value, "int32"), tf.cast(replica, "int32") * 65537 + word])
+
+    # --- what Keras calls
+
+    def compile(
+        self,
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        *,
+        jit_compile="auto",
+        run_eagerly=False,
+        steps_per_execution=1,
+    ):
+        """Binds the optimizers; without arguments, the family's published ones.
+
+        Args:
+            generator_optimizer, discriminator_optimizer: Keras optimizers or their names.
+            jit_compile: bool or `"auto"`: XLA off on a CPU, where it is slower than TensorFlow's own kernels,
+                and on for one GPU or TPU.
+            run_eagerly: bool. For debugging.
+            steps_per_execution: int >= 1. Must stay 1 when a phase does not run on every step.
+
+        Raises: ValueError: if a lazy phase meets `steps_per_execution > 1`.
+        """
+        if jit_compile == "auto":
+            jit_compile = self._on_accelerator()
+        super().compile(
+            optimizer=None,
+            jit_compile=jit_compile,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+        )
+        given = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
+        for player, optimizer in given.items():
+            if optimizer is None:
+                optimizer = self.default_optimizers()[f"{player}_optimizer"]
+            self._bind(player, keras.optimizers.get(optimizer))
+        self._phases = tuple(self.phases())
+        self._trackers = {
+            f"{phase.name}/{term}": keras.metrics.Mean(name=f"{phase.name}/{term}")
+            for phase in self._phases
+            for term in phase.terms
+        }
+        self.train_function = None
+        lazy = [phase.name for phase in self._phases if phase.lazy]
+        if lazy and steps_per_execution > 1:
+            raise ValueError(
+                f"Phases {lazy} do not run on every step, so `steps_per_execution` must be 1. "
+                f"Received: steps_per_execution={steps_per_execution}"
+            )
+
+    @staticmethod
+    def _on_accelerator():
+        devices = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")
+        return bool(devices) and tf.distribute.get_strategy().num_replicas_in_sync == 1
+
+    def _bind(self, player, optimizer):
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if self.dtype_policy.name == "mixed_float16" and not scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(self.trainable_of(player))
+        setattr(self, f"{player}_optimizer", optimizer)
+
+    def get_compile_config(self):
+        return {
+            f"{player}_optimizer": keras.saving.serialize_keras_object(self._optimizer(player))
+            for player in PLAYERS
+        }
+
+    def compile_from_config(self, config):
+        self.compile(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+    def get_config(self):
+        ema = None if self.ema is None else keras.saving.serialize_keras_object(self.ema)
+        return {"name": self.name, "ema": ema, "seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains; see `keras.Model.fit`. The first batch's rank, range and labels are checked before any step.
+
+        `x`: NumPy uint8 [N, H, W, C], or float in [-1, 1] (`y`: int labels [N]), or a `tf.data.Dataset` of
+        images, of (image, label) pairs or of dicts with the keys `image` and `label`.
+        """
+        self.check_batch(_first(x, y))
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns that it cannot, on its own default
+        return super().fit(x, y, **kwargs)
+
+    def make_train_function(self, force=False):
+        """One compiled function per set of due phases, chosen in Python by a host counter.
+
+        `tf.cond` around `optimizer.apply` fails under `MirroredStrategy` (merge_call inside a nested graph).
+        The counter is read from `step` at the first call, after `BackupAndRestore` has restored it.
+        """
+        self._host_step = None
+        if self.train_function is not None and not force:
+            return
+        variants = {}
+
+        def dispatch(iterator):
+            if self._host_step is None:
+                self._host_step = int(self.step.numpy())
+            due = tuple(phase for phase in self._phases if phase.due(self._host_step))
+            self._due = due
+            key = tuple(phase.name for phase in due)
+            if key not in variants:
+                super(GAN, self).make_train_function(force=True)
+                variants[key] = self.train_function
+                self.train_function = dispatch
+            self._host_step += self.steps_per_execution
+            return variants[key](iterator)
+
+        self.train_function = dispatch
+
+    def train_step(self, data) -> dict[str, tf.Tensor]:
+        """All due phases once. Final: families do not override it.
+
+        Returns running means `<phase>/<term>` and their sums per player, `d_loss` and `g_loss`.
+        """
+        batch = self.prepare(data)
+        size = tf.shape(tf.nest.flatten(batch)[0])[0] * tf.distribute.get_strategy().num_replicas_in_sync
+        tapes = {phase.name: self._open(phase, batch) for phase in self._due}
+        for phase in self._due:
+            self._play(phase, tapes[phase.name], batch)
+        self.images_seen.assign(self.images_seen.value + tf.cast(size, "int64"))
+        self.step.assign(self.step.value + 1)
+        if self.ema is not None:
+            self.ema.update_all(self.averaged(), self.images_seen.value, size)
+        return self._logs()
+
+    def _logs(self):
+        logs = {name: tracker.result() for name, tracker in self._trackers.items()}
+        for short, player in (("d_loss", "discriminator"), ("g_loss", "generator")):
+            terms = [logs[f"{p.name}/{t}"] for p in self._phases if p.player == player for t in p.terms]
+            logs[short] = tf.add_n(terms)
+        return logs
+
+    def _optimizer(self, player):
+        return {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}[player]
+
+    def _open(self, phase, batch):
+        """A tape over the player's variables that has seen `phase.forward`."""
+        tape = tf.GradientTape(watch_accessed_variables=False)
+        with tape:
+            tape.watch([v.value for v in self.trainable_of(phase.player)])
+            if phase.forward is not None:
+                batch.update(phase.forward(batch))
+        return tape
+
+    def _play(self, phase, tape, batch):
+        variables = self.trainable_of(phase.player)
+        optimizer = self._optimizer(phase.player)
+        with tape:
+            losses = phase.losses(batch)
+            if set(losses) != set(phase.terms):
+                raise ValueError(
+                    f"Phase `{phase.name}` must return the terms it declares. "
+                    f"Declared: {phase.terms}. Received: {tuple(losses)}"
+                )
+            total = tf.add_n([tf.cast(value, "float32") for value in losses.values()])
+            # optimizers sum gradients over replicas; every term is a mean over its replica's batch
+            total = total / tf.distribute.get_strategy().num_replicas_in_sync
+            total = optimizer.scale_loss(total)
+        gradients = tape.gradient(total, [v.value for v in variables])
+        pairs = [(g, v) for g, v in zip(gradients, variables) if g is not None]
+        if len(pairs) < len(variables) and (phase.strict or not pairs):
+            missing = [v.path for g, v in zip(gradients, variables) if g is None]
+            raise ValueError(
+                f"Phase `{phase.name}` gives no gradient to {len(missing)} of {len(variables)} variables of "
+                f"the {phase.player}, e.g. {missing[:3]}"
+            )
+        optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
+        for term, value in losses.items():
+            self._trackers[f"{phase.name}/{term}"].update_state(value)
+
+
+def _first(x, y):
+    """The first batch as host arrays, or `None` for a source that looking would consume (a generator)."""
+    if isinstance(x, tf.data.Dataset):
+        return next(iter(x.take(1).as_numpy_iterator()), None)
+    if isinstance(x, dict):
+        return {key: value[:64] for key, value in x.items()}
+    if isinstance(x, np.ndarray) or tf.is_tensor(x):
+        return x[:64] if y is None else (x[:64], y[:64])
+    return None

@@ -1,0 +1,153 @@
+"""Networks that can `generate()`: what is published, loaded and measured."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+PRIORS = ("normal", "uniform")  # N(0, 1); U(-1, 1)
+
+
+def to_uint8(images) -> np.ndarray:
+    """float [..., C] in [-1, 1] to uint8: round(127.5 * x + 127.5), halves up, clipped to [0, 255]."""
+    images = np.asarray(images, "float32")
+    return np.clip(np.floor(images * 127.5 + 128.0), 0, 255).astype("uint8")
+
+
+class Generator(keras.Model):
+    """A network from latents, and labels where it has classes or attributes, to images.
+
+    A subclass sets the four attributes and maps float32 [B, latent_dim] (or a list of it and the label) to float32
+    [B, H, W, C] in [-1, 1].
+
+    Attributes:
+        latent_dim: int > 0.
+        num_classes: int. 0 = unconditional. Labels are int32 [B].
+        num_attributes: int. 0 = none. Labels are float32 [B, num_attributes].
+        prior: `"normal"` (N(0, 1)) or `"uniform"` (U(-1, 1)): what training drew latents from.
+    """
+
+    latent_dim: int = 0
+    num_classes: int = 0
+    num_attributes: int = 0
+    prior: str = "normal"
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the network takes a label."""
+        return self.num_classes > 0 or self.num_attributes > 0
+
+    def draw(self, count, seed) -> tf.Tensor:
+        """float32 [count, latent_dim] from the prior, inside a graph; `seed`: int32 [2]."""
+        shape = [count, self.latent_dim]
+        if self.prior == "uniform":
+            return tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
+        return tf.random.stateless_normal(shape, seed)
+
+    def latents(self, count: int, seed: int = 0) -> np.ndarray:
+        """float32 [count, latent_dim] of `numpy.random.RandomState(seed)`, the convention of NVIDIA's scripts."""
+        state = np.random.RandomState(seed)
+        if self.prior == "uniform":
+            return state.uniform(-1.0, 1.0, (count, self.latent_dim)).astype("float32")
+        return state.randn(count, self.latent_dim).astype("float32")
+
+    def generate(
+        self, count=None, *, latents=None, labels=None, seed=0, batch_size=32, **options
+    ) -> np.ndarray:
+        """Draws samples.
+
+        Args:
+            count: int > 0. Defaults to the number of `latents`, or of `labels`, or 1.
+            latents: float [count, latent_dim]. Defaults to `self.latents(count, seed)`.
+            labels: int, or int [count] in [0, num_classes); float [count, num_attributes] for a network with
+                attributes. Defaults to 0, 1, 2, ... in turn for classes.
+            seed: int in [0, 2**32). The same seed gives the same images for any `batch_size`.
+            batch_size: int > 0. Images computed at once.
+            **options: the family's own, such as `truncation`.
+
+        Returns: uint8 [count, H, W, C] (points: float32 [count, D] where the network makes points).
+        Raises: ValueError: if a shape, a label or an option does not fit.
+        """
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f"`batch_size` must be an int > 0. Received: batch_size={batch_size!r}")
+        count = self._count(count, latents, labels)
+        latents = self._check_latents(latents, count, seed)
+        inputs = [latents] if not self.conditional else [latents, self._check_labels(labels, count)]
+        images = []
+        for start in range(0, count, batch_size):
+            part = [tf.constant(x[start : start + batch_size]) for x in inputs]
+            images.append(self.finish(self.forward(part, **options).numpy()))
+        return np.concatenate(images)
+
+    def finish(self, images: np.ndarray) -> np.ndarray:
+        """What `generate` returns for the network's float output."""
+        return to_uint8(images)
+
+    def forward(self, inputs, **options) -> tf.Tensor:
+        """The compiled inference pass: float32 [B, ...] of `[latents]` or `[latents, labels]`."""
+        if options:
+            raise ValueError(
+                f"{type(self).__name__}.generate has no options of its own. Received: {sorted(options)}"
+            )
+        if "_compiled" not in self.__dict__:
+            self._compiled = tf.function(self._infer, reduce_retracing=True)
+        return self._compiled(inputs)
+
+    def _infer(self, inputs):
+        return self(inputs if self.conditional else inputs[0], training=False)
+
+    def _count(self, count, latents, labels):
+        if count is None:
+            given = [x for x in (latents, labels) if x is not None and np.ndim(x)]
+            count = len(given[0]) if given else 1
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"`count` must be an int > 0. Received: count={count!r}")
+        return int(count)
+
+    def _check_latents(self, latents, count, seed):
+        if latents is None:
+            if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+                raise ValueError(f"`seed` must be an int in [0, 2**32). Received: seed={seed!r}")
+            return self.latents(count, int(seed))
+        latents = np.asarray(latents, "float32")
+        if latents.shape != (count, self.latent_dim):
+            raise ValueError(
+                f"`latents` must have shape [count, latent_dim] = {(count, self.latent_dim)}. "
+                f"Received: latents of shape {latents.shape}"
+            )
+        return latents
+
+    def _check_labels(self, labels, count):
+        if self.num_attributes:
+            return self._check_attributes(labels, count)
+        if labels is None:
+            labels = np.arange(count) % self.num_classes
+        labels = np.asarray(labels)
+        if labels.ndim == 0:
+            labels = np.full(count, labels)
+        if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"`labels` must be an int or ints of shape [count] = {(count,)}. "
+                f"Received: {labels.dtype} of shape {labels.shape}"
+            )
+        check_label_range(labels, self.num_classes)
+        return labels.astype("int32")
+
+    def _check_attributes(self, labels, count):
+        wanted = (count, self.num_attributes)
+        if labels is None or np.shape(labels) not in (wanted, wanted[1:]):
+            received = None if labels is None else f"shape {np.shape(labels)}"
+            raise ValueError(
+                f"This network needs `labels`, float of shape [count, num_attributes] = {wanted} or "
+                f"{wanted[1:]}. Received: labels={received}"
+            )
+        return np.broadcast_to(np.asarray(labels, "float32"), wanted).copy()
+
+
+def check_label_range(labels, num_classes):
+    """Raises `ValueError` that names the first label outside [0, num_classes)."""
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if wrong.size:
+        raise ValueError(
+            f"`labels` must be in [0, {num_classes}), one of this model's {num_classes} classes. "
+            f"Received: {wrong.flat[0]}"
+        )

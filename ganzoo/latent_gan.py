@@ -1,0 +1,258 @@
+"""`LatentGAN`: latents, and labels where there are any, to samples; loss, penalties and augmentation composed."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ganzoo import losses as losses_module
+from ganzoo.ema import EMA
+from ganzoo.gan import GAN, Phase
+from ganzoo.generator import Generator, check_label_range
+from ganzoo.losses import AdversarialLoss
+from ganzoo.penalties import Penalty
+
+FAKES = ("fresh", "shared")
+
+
+class LatentGAN(GAN):
+    """A generator against one discriminator.
+
+    Phases of a step, in order: `discriminator` (terms `adversarial` and every penalty with interval 1); a phase of
+    its own for each lazy penalty (term `penalty`, its value times its interval); `generator` (term `adversarial`)
+    on the last of every `critic_steps` steps.
+
+    Args:
+        generator: `Generator`.
+        discriminator: `keras.Model`; images, or [images, labels], to logits [B, 1].
+        loss: `AdversarialLoss` or its name, see `ganzoo.losses`.
+        penalties: sequence of `Penalty`. Defaults to none.
+        augment: callable on images, or `None`. Sits in front of the discriminator, for reals, fakes and penalties.
+        critic_steps: int >= 1. Discriminator steps, each on fresh data, per generator step. Defaults to 1.
+        fakes: `"fresh"` (each player's step draws its own latents) or `"shared"` (both look at the same fakes of
+            a step, as pytorch/examples does; the generator then runs forward once). Defaults to `"fresh"`.
+        ema: `EMA` or `None`. Keeps `generator_ema`, from which `generate` then draws.
+        seed: int.
+
+    Batch keys: `real` float32 [B, H, W, C] in [-1, 1] (or [B, D]); `label` int32 [B] or float32 [B, attributes].
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: keras.Model,
+        *,
+        loss: AdversarialLoss | str,
+        penalties: Sequence[Penalty] = (),
+        augment: Callable | None = None,
+        critic_steps: int = 1,
+        fakes: str = "fresh",
+        ema: EMA | None = None,
+        **kwargs,
+    ):
+        super().__init__(ema=ema, **kwargs)
+        if isinstance(critic_steps, bool) or not isinstance(critic_steps, int) or critic_steps < 1:
+            raise ValueError(f"`critic_steps` must be an int >= 1. Received: critic_steps={critic_steps!r}")
+        if fakes not in FAKES:
+            raise ValueError(f"`fakes` must be one of {FAKES}. Received: fakes={fakes!r}")
+        self.generator = generator
+        self.discriminator = discriminator
+        self.adversarial = losses_module.get(loss)
+        self.penalties = list(penalties)
+        self.augment = augment
+        self.critic_steps = critic_steps
+        self.fakes_from = fakes
+        self.generator_ema = None if ema is None else self._average_of(generator)
+        self.provenance = {name: "initial weights" for name in self.networks()}
+        self.built = True
+
+    @staticmethod
+    def _average_of(generator):
+        average = type(generator).from_config({**generator.get_config(), "name": f"{generator.name}_ema"})
+        average.set_weights(generator.get_weights())
+        average.trainable = False
+        return average
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "loss": serialize(self.adversarial),
+            "penalties": [serialize(penalty) for penalty in self.penalties],
+            "augment": None if self.augment is None else serialize(self.augment),
+            "critic_steps": self.critic_steps,
+        }
+
+    def networks(self) -> dict[str, keras.Model]:
+        """Every network by the name under which its weights are published."""
+        found = {"generator": self.generator, "discriminator": self.discriminator}
+        return found if self.generator_ema is None else {**found, "generator_ema": self.generator_ema}
+
+    def players(self):
+        return {"generator": [self.generator], "discriminator": [self.discriminator]}
+
+    def averaged(self):
+        return [] if self.generator_ema is None else [(self.generator_ema, self.generator)]
+
+    @property
+    def published(self) -> Generator:
+        """The network that `generate` draws from: the average where one is kept."""
+        return self.generator if self.generator_ema is None else self.generator_ema
+
+    # --- the step
+
+    def phases(self):
+        joined = [penalty.name for penalty in self.penalties if penalty.interval == 1]
+        lazy = [penalty for penalty in self.penalties if penalty.interval > 1]
+        return [
+            Phase(
+                name="discriminator",
+                player="discriminator",
+                losses=self.discriminator_losses,
+                terms=("adversarial", *joined),
+            ),
+            *(self._penalty_phase(penalty) for penalty in lazy),
+            self.generator_phase(
+                name="generator",
+                player="generator",
+                losses=self.generator_losses,
+                terms=("adversarial",),
+                forward=self._share if self.fakes_from == "shared" else None,
+            ),
+        ]
+
+    def generator_phase(self, **arguments) -> Phase:
+        """When the generator moves: on the last of every `critic_steps` steps."""
+        return Phase(interval=self.critic_steps, offsets=(self.critic_steps - 1,), **arguments)
+
+    def _penalty_phase(self, penalty):
+        def losses(batch):
+            fake = self.fakes(batch, penalty.name) if penalty.needs_fake else None
+            value = penalty.value(self.critic(batch), batch["real"], fake, self.seed_for(penalty.name))
+            return {"penalty": value * penalty.interval}
+
+        return Phase(
+            name=penalty.name,
+            player=penalty.player,
+            losses=losses,
+            terms=("penalty",),
+            interval=penalty.interval,
+            strict=False,  # a gradient penalty does not reach the last bias
+        )
+
+    def prepare(self, data):
+        image, label = split(data)
+        if image.dtype == tf.uint8:
+            image = tf.cast(image, "float32") / 127.5 - 1.0
+        wanted = self.discriminator.inputs[0].shape[1:]
+        if len(image.shape) != len(wanted) + 1 or not image.shape[1:].is_compatible_with(wanted):
+            raise ValueError(
+                f"{type(self).__name__} trains on batches of shape {(None, *wanted)}. "
+                f"Received: shape {tuple(image.shape)}"
+            )
+        batch = {"real": tf.cast(image, "float32")}
+        if self.generator.conditional:
+            if label is None:
+                raise ValueError(
+                    f"{type(self).__name__} is conditional and needs labels: yield (image, label) or a dict "
+                    "with the key `label`. Received: images only"
+                )
+            batch["label"] = tf.cast(label, "int32" if self.generator.num_classes else "float32")
+        return batch
+
+    def latents(self, batch, tag: str) -> tf.Tensor:
+        """float32 [B, latent_dim]."""
+        return self.generator.draw(tf.shape(batch["real"])[0], self.seed_for(tag))
+
+    def fakes(self, batch, tag: str) -> tf.Tensor:
+        """float32 [B, H, W, C] in [-1, 1], in training mode."""
+        latents = self.latents(batch, tag)
+        return self.generator(self._with_label(latents, batch), training=True)
+
+    def critic(self, batch) -> Callable[[tf.Tensor], tf.Tensor]:
+        """images -> float32 logits [B, 1], augmented and conditioned on the batch's labels."""
+
+        def logits(images):
+            if self.augment is not None:
+                images = self.augment(images)
+            return tf.cast(self.discriminator(self._with_label(images, batch), training=True), "float32")
+
+        return logits
+
+    def _with_label(self, x, batch):
+        return [x, batch["label"]] if self.generator.conditional else x
+
+    def _share(self, batch):
+        return {"fake": self.fakes(batch, "shared")}
+
+    def discriminator_losses(self, batch):
+        """`adversarial` and every penalty that runs on each step."""
+        real, critic = batch["real"], self.critic(batch)
+        fake = batch["fake"] if "fake" in batch else self.fakes(batch, "discriminator")
+        fake = tf.stop_gradient(fake)
+        losses = {"adversarial": self.adversarial.discriminator(critic(real), critic(fake))}
+        for penalty in self.penalties:
+            if penalty.interval == 1:
+                losses[penalty.name] = penalty.value(critic, real, fake, self.seed_for(penalty.name))
+        return losses
+
+    def generator_losses(self, batch):
+        """`adversarial`."""
+        critic = self.critic(batch)
+        fake = batch["fake"] if "fake" in batch else self.fakes(batch, "generator")
+        real_logits = critic(batch["real"]) if self.adversarial.needs_real else None
+        return {"adversarial": self.adversarial.generator(critic(fake), real_logits)}
+
+    # --- use
+
+    def check_batch(self, data):
+        if data is None:
+            return
+        image, label = split(data)
+        check_images(image, self.discriminator.inputs[0].shape[1:])
+        if self.generator.num_classes and label is not None:
+            check_label_range(np.asarray(label), self.generator.num_classes)
+
+    def call(self, inputs, training=False):
+        return self.published(inputs, training=training)
+
+    def generate(
+        self, count=None, *, latents=None, labels=None, seed=0, batch_size=32, **options
+    ) -> np.ndarray:
+        """uint8 [count, H, W, C] of the averaged network, if there is one; see `Generator.generate`."""
+        return self.published.generate(
+            count, latents=latents, labels=labels, seed=seed, batch_size=batch_size, **options
+        )
+
+
+def split(data):
+    """(image, label or None) of a batch: an array, a tuple or a dict with the keys `image` and `label`."""
+    if isinstance(data, dict):
+        if "image" not in data:
+            raise ValueError(f"A batch dict needs the key `image`. Received: keys {sorted(data)}")
+        return data["image"], data["label"] if "label" in data else None
+    if isinstance(data, (tuple, list)):
+        return data[0], data[1] if len(data) > 1 else None
+    return data, None
+
+
+def check_images(images, shape):
+    """Raises `ValueError` unless `images` is a batch of `shape` as uint8 or as floats in [-1, 1].
+
+    Floats that never go below 0 are taken for [0, 1] data and refused as well, except for points (rank 2).
+    """
+    images = np.asarray(images)
+    if images.ndim != len(shape) + 1 or any(n not in (None, m) for n, m in zip(shape, images.shape[1:])):
+        raise ValueError(
+            f"Training needs batches of shape {(None, *shape)}; see `ganzoo.data.Dataset` for crop, resize and "
+            f"channels. Received: shape {images.shape}"
+        )
+    if images.dtype == np.uint8 or images.ndim == 2:
+        return
+    low, high = float(images.min()), float(images.max())
+    if not (-1.001 <= low and high <= 1.001) or (low >= 0 and high > 0 and len(images) > 1):
+        raise ValueError(
+            "Float images must be in [-1, 1]: pass uint8 [0, 255] as it is, or scale with `x * 2 - 1` (from "
+            f"[0, 1]) or `x / 127.5 - 1` (from [0, 255]). Received: values in [{low:.4g}, {high:.4g}]"
+        )

@@ -1,0 +1,115 @@
+"""Strided convolutions that halve or double the side, aligned as in PyTorch, and DCGAN's stacks of them."""
+
+import keras
+
+NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
+
+
+def down_conv(x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False, constraint=None):
+    """Halves the side: convolution of stride 2, padded by `(kernel_size - 1) // 2` on both sides.
+
+    For an even kernel of 4 this is `padding="same"`; for odd kernels it is not (`same` pads the end more).
+    """
+    layer = keras.layers.Conv2D(
+        filters, kernel_size, strides=2, padding="same" if kernel_size == 4 else "valid",
+        use_bias=use_bias, kernel_initializer=_clone(initializer), kernel_constraint=constraint, name=name,
+    )
+    if kernel_size == 4:
+        return layer(x)
+    return layer(keras.layers.ZeroPadding2D(_padding(kernel_size), name=f"{name}_pad")(x))
+
+
+def up_conv(x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False):
+    """Doubles the side: the transpose of `down_conv`."""
+    layer = keras.layers.Conv2DTranspose(
+        filters, kernel_size, strides=2, padding="same" if kernel_size == 4 else "valid",
+        use_bias=use_bias, kernel_initializer=_clone(initializer), name=name,
+    )
+    if kernel_size == 4:
+        return layer(x)
+    start = _padding(kernel_size)
+    crop = (start, kernel_size - 2 - start)  # 2 * n + kernel_size - 2 pixels come out
+    return keras.layers.Cropping2D((crop, crop), name=f"{name}_crop")(layer(x))
+
+
+def blocks_of(image_size: int) -> tuple[int, int]:
+    """(number of stride-2 layers, side of the smallest map): the size is halved while it is even and > 7.
+
+    Raises: ValueError: if the smallest map would be larger than 8 or smaller than 4 pixels.
+    """
+    blocks, base = 0, image_size
+    while base % 2 == 0 and base > 7:
+        blocks, base = blocks + 1, base // 2
+    if not 4 <= base <= 7 or blocks < 1:
+        raise ValueError(
+            "`image_size` must be 4, 5, 6 or 7 times a power of two (28, 32, 48, 64, 96, 112, 128, ...). "
+            f"Received: image_size={image_size}"
+        )
+    return blocks, base
+
+
+def up_stack(latents, image_size, width, *, channels, kernel_size, norm):
+    """DCGAN's generator without its tanh.
+
+    Args:
+        latents: float [B, latent_dim].
+        image_size: int, 4 to 7 times a power of two.
+        width: int > 0. Maps before the last layer; doubled for each halving of the side.
+        channels: int > 0.
+        kernel_size: 4 or 5.
+        norm: name -> normalisation layer.
+
+    Returns: float [B, image_size, image_size, channels].
+    Reference: Radford et al. 2016 (arXiv:1511.06434), figure 1.
+    """
+    blocks, base = blocks_of(image_size)
+    x = keras.layers.Reshape((1, 1, latents.shape[-1]), name="seed")(latents)
+    for i in range(blocks + 1):
+        last = i == blocks
+        filters = channels if last else width * 2 ** (blocks - 1 - i)
+        if i == 0:
+            x = keras.layers.Conv2DTranspose(
+                filters, base, use_bias=False, kernel_initializer=_clone(NORMAL), name="up0"
+            )(x)
+        else:
+            x = up_conv(x, filters, kernel_size, name=f"up{i}")
+        if not last:
+            x = norm(f"norm{i}")(x)
+            x = keras.layers.ReLU(name=f"relu{i}")(x)
+    return x
+
+
+def down_stack(images, width, *, kernel_size, norm, constraint=None):
+    """DCGAN's discriminator.
+
+    Args:
+        images: float [B, S, S, C], S being 4 to 7 times a power of two.
+        width: int > 0. Maps after the first layer; doubled for each halving of the side.
+        kernel_size: 4 or 5.
+        norm: name -> normalisation layer.
+        constraint: `keras.constraints.Constraint` of every kernel, or `None`.
+
+    Returns: float32 [B, 1].
+    """
+    blocks, base = blocks_of(images.shape[1])
+    x = images
+    for i in range(blocks):
+        x = down_conv(x, width * 2**i, kernel_size, name=f"down{i}", constraint=constraint)
+        if i > 0:
+            x = norm(f"norm{i}")(x)
+        x = keras.layers.LeakyReLU(0.2, name=f"leaky{i}")(x)  # DCGAN, section 4
+    x = keras.layers.Conv2D(
+        1, base, use_bias=False, kernel_initializer=_clone(NORMAL), kernel_constraint=constraint,
+        dtype="float32", name="logit",
+    )(x)
+    return keras.layers.Flatten(dtype="float32", name="flat")(x)
+
+
+def _clone(initializer):
+    return initializer.__class__.from_config(initializer.get_config())
+
+
+def _padding(kernel_size):
+    if kernel_size not in (3, 5, 7):
+        raise ValueError(f"`kernel_size` must be 3, 4, 5 or 7. Received: kernel_size={kernel_size}")
+    return (kernel_size - 1) // 2
