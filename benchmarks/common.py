@@ -1,4 +1,6 @@
-"""What the benchmarks share: the machine's own rate, timing, and paired runs of worker processes."""
+"""What the benchmarks share: the machine's own rate, timing, and paired runs of worker
+processes.
+"""
 
 import json
 import os
@@ -8,9 +10,11 @@ import sys
 import time
 
 DCGAN64_FORWARD_MACS = {"generator": 104_595_456, "discriminator": 103_817_216}
-# One D and one G step on shared fakes: G forward 1, backward 2; D forward and backward on reals and on fakes 3 + 3
-# (less the first layer's input gradient), forward again 1, input gradient only 1.
-DCGAN64_STEP_MACS = 3 * DCGAN64_FORWARD_MACS["generator"] + 8 * DCGAN64_FORWARD_MACS["discriminator"]
+# One D and one G step on shared fakes: G forward 1, backward 2; D forward and backward on reals and
+# on fakes 3 + 3 (less the first layer's input gradient), forward again 1, input gradient only 1.
+DCGAN64_STEP_MACS = (
+    3 * DCGAN64_FORWARD_MACS["generator"] + 8 * DCGAN64_FORWARD_MACS["discriminator"]
+)
 
 
 def timed(function, repeats):
@@ -25,7 +29,11 @@ def worker(script, *arguments):
     """Runs `script` as a worker process; its last line is JSON."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, script, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, script, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"worker {arguments} failed:\n{done.stderr[-3000:]}")

@@ -2,10 +2,11 @@
 
     python benchmarks/dcgan.py [--pairs 5] [--steps 20] [--batch 64]
 
-Needs the extra `bench` (torch, CPU). The networks are those of pytorch/examples dcgan (ngf = ndf = 64), Adam, one
-discriminator and one generator step; ganzoo runs through `fit`. PyTorch is the fastest of: eager, eager with
-channels-last memory, compiled (chosen by one run each, then paired). Each run is a process of its own that also
-measures the machine's float32 matrix-product rate (4096 cubed) right before and after the timed loop.
+Needs the extra `bench` (torch, CPU). The networks are those of pytorch/examples dcgan (ngf = ndf =
+64), Adam, one discriminator and one generator step; ganzoo runs through `fit`. PyTorch is the
+fastest of: eager, eager with channels-last memory, compiled (chosen by one run each, then paired).
+Each run is a process of its own that also measures the machine's float32 matrix-product rate (4096
+cubed) right before and after the timed loop.
 """
 
 import argparse
@@ -87,20 +88,32 @@ def torch_networks():
     from torch import nn
 
     def up(i, o, stride, padding):
-        return [nn.ConvTranspose2d(i, o, 4, stride, padding, bias=False), nn.BatchNorm2d(o), nn.ReLU(True)]
+        return [
+            nn.ConvTranspose2d(i, o, 4, stride, padding, bias=False),
+            nn.BatchNorm2d(o),
+            nn.ReLU(True),
+        ]
 
     def down(i, o):
         return [nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(0.2, True)]
 
     w = WIDTH
     generator = nn.Sequential(
-        *up(LATENT, 8 * w, 1, 0), *up(8 * w, 4 * w, 2, 1), *up(4 * w, 2 * w, 2, 1), *up(2 * w, w, 2, 1),
-        nn.ConvTranspose2d(w, 3, 4, 2, 1, bias=False), nn.Tanh(),
+        *up(LATENT, 8 * w, 1, 0),
+        *up(8 * w, 4 * w, 2, 1),
+        *up(4 * w, 2 * w, 2, 1),
+        *up(2 * w, w, 2, 1),
+        nn.ConvTranspose2d(w, 3, 4, 2, 1, bias=False),
+        nn.Tanh(),
     )
     discriminator = nn.Sequential(
-        nn.Conv2d(3, w, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True),
-        *down(w, 2 * w), *down(2 * w, 4 * w), *down(4 * w, 8 * w),
-        nn.Conv2d(8 * w, 1, 4, 1, 0, bias=False), nn.Flatten(),
+        nn.Conv2d(3, w, 4, 2, 1, bias=False),
+        nn.LeakyReLU(0.2, True),
+        *down(w, 2 * w),
+        *down(2 * w, 4 * w),
+        *down(4 * w, 8 * w),
+        nn.Conv2d(8 * w, 1, 4, 1, 0, bias=False),
+        nn.Flatten(),
     )
     return generator, discriminator
 
@@ -144,7 +157,9 @@ def report(batch, steps, wall, cpu, infer_wall, infer_cpu, rates):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch", type=int, default=64)
@@ -161,21 +176,32 @@ def main():
 
 def compare(given):
     def once(kind):
-        return common.worker(__file__, "--worker", kind, "--steps", given.steps, "--batch", given.batch)
+        return common.worker(
+            __file__, "--worker", kind, "--steps", given.steps, "--batch", given.batch
+        )
 
     trial = {variant: once(variant)["train_img_per_s"] for variant in TORCH}
     best = max(trial, key=trial.get)
-    print("PyTorch variants, one run each, training images/s:", {k: round(v, 1) for k, v in trial.items()})
+    print(
+        "PyTorch variants, one run each, training images/s:",
+        {k: round(v, 1) for k, v in trial.items()},
+    )
     ours, theirs = [], []
     for pair in range(given.pairs):
         ours.append(once("ganzoo"))
         theirs.append(once(best))
-        print(f"pair {pair + 1}: ganzoo {ours[-1]['train_img_per_s']:.1f}, PyTorch {theirs[-1]['train_img_per_s']:.1f}",
-              flush=True)
-    print(f"{'median of ' + str(given.pairs) + ' pairs':24}{'ganzoo':>12}{'torch ' + best:>24}{'ratio':>9}")
+        print(
+            f"pair {pair + 1}: ganzoo {ours[-1]['train_img_per_s']:.1f}, "
+            f"PyTorch {theirs[-1]['train_img_per_s']:.1f}",
+            flush=True,
+        )
+    print(f"{f'median of {given.pairs} pairs':24}{'ganzoo':>12}{f'torch {best}':>24}{'ratio':>9}")
     for key in ours[0]:
         ratio = statistics.median(a[key] / b[key] for a, b in zip(ours, theirs))
-        print(f"{key:24}{common.median(ours, key):12.3f}{common.median(theirs, key):24.3f}{ratio:9.3f}")
+        print(
+            f"{key:24}{common.median(ours, key):12.3f}"
+            f"{common.median(theirs, key):24.3f}{ratio:9.3f}"
+        )
 
 
 if __name__ == "__main__":

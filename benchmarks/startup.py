@@ -1,6 +1,7 @@
-"""How long the first moments take: import, `ganzoo list`, and loading the faces once Keras is imported.
+"""How long the first moments take: import, `ganzoo list`, and loading the faces once Keras is
+imported.
 
-    python benchmarks/startup.py [--runs 5]
+python benchmarks/startup.py [--runs 5]
 """
 
 import argparse
@@ -20,7 +21,11 @@ LOAD = (
 
 
 def printed(code):
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+    )
 
 
 def listing():
@@ -30,7 +35,9 @@ def listing():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
     rows = {
@@ -40,7 +47,8 @@ def main():
     }
     for name, measure in rows.items():
         measure()
-        print(f"{name:55} median {statistics.median(measure() for _ in range(runs)) * 1000:8.1f} ms of {runs}")
+        middle = statistics.median(measure() for _ in range(runs)) * 1000
+        print(f"{name:55} median {middle:8.1f} ms of {runs}")
 
 
 if __name__ == "__main__":

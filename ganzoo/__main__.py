@@ -63,7 +63,9 @@ def generate(name, count, output, seed, label, batch_size):
         raise ValueError(f"{name!r} has no classes; leave out --label. Received: --label {label}")
     callbacks.make_room(output)
     latents = generator.latents(count, seed)
-    labels = np.arange(count) % max(1, generator.num_classes) if label is None else np.full(count, label)
+    labels = np.full(count, label) if label is not None else np.arange(count)
+    if label is None and generator.num_classes:
+        labels %= generator.num_classes
     images = []
     starts = range(0, count, batch_size)
     with click.progressbar(starts, label=f"{count} images", file=sys.stderr) as shown:

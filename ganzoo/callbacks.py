@@ -1,4 +1,4 @@
-"""Callbacks that a GAN needs beside Keras' own: sample grids, a stop at the first NaN in any loss."""
+"""Callbacks that a GAN needs beside Keras' own: sample grids, a stop at the first NaN."""
 
 import math
 import pathlib
@@ -11,15 +11,15 @@ import tensorflow as tf
 def grid(images, columns: int | None = None) -> np.ndarray:
     """One picture of many: uint8 [N, H, W, C] to uint8 [rows * H, columns * W, C], row by row.
 
-    Args: columns: defaults to the square root of N, rounded up. A last row that is not full ends
-        in black.
+    Args: columns: at most N. Defaults to the square root of N, rounded up. A last row that is not
+        full ends in black.
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images):
         raise ValueError(
             f"`images` must be [N, H, W, C] with N > 0. Received: shape {images.shape}"
         )
-    columns = columns or math.ceil(math.sqrt(len(images)))
+    columns = min(columns or math.ceil(math.sqrt(len(images))), len(images))
     rows = math.ceil(len(images) / columns)
     n, height, width, channels = images.shape
     sheet = np.zeros((rows * columns, height, width, channels), "uint8")
@@ -124,9 +124,11 @@ def pictures(samples) -> np.ndarray:
 
 def scatter(points, *, size=256, limit=None) -> np.ndarray:
     """uint8 [1, size, size, 1]: points float [N, 2] as white dots, [-limit, limit] on both axes."""
-    limit = limit or max(1e-6, 1.1 * float(np.abs(points).max()))
+    points = np.asarray(points)
+    points = points[np.isfinite(points).all(axis=1)]
+    limit = limit or max(1e-6, 1.1 * float(np.abs(points).max(initial=0.0)))
     picture = np.zeros((1, size, size, 1), "uint8")
-    pixels = np.floor((np.asarray(points) / limit + 1) / 2 * size).astype(int)
+    pixels = np.floor((points / limit + 1) / 2 * size).astype(int)
     pixels = pixels[((pixels >= 0) & (pixels < size)).all(axis=1)]
     picture[0, size - 1 - pixels[:, 1], pixels[:, 0], 0] = 255
     return picture
@@ -154,10 +156,11 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def _look(self, logs):
         bad = sorted(key for key, value in logs.items() if not np.all(np.isfinite(value)))
-        if bad:
+        if bad and not self.found:
             self.found = bad
             self.model.stop_training = True
-            keras.utils.io_utils.print_msg(
+            print(
                 f"\nStopped at step {int(self.model.step.numpy())}: {bad} not finite. Lower the "
-                "learning rate, or look at the last sample grids for when it began."
+                "learning rate, or look at the last sample grids for when it began.",
+                flush=True,
             )

@@ -1,4 +1,6 @@
-"""The README's first command: faces from a shipped checkpoint, then a fine-tuning of another on real photographs."""
+"""The README's first command: faces from a shipped checkpoint, then a fine-tuning of another on
+real photographs.
+"""
 
 import pathlib
 import time
@@ -28,14 +30,17 @@ class StopAfter(keras.callbacks.Callback):
 
 
 def footwear() -> np.ndarray:
-    """uint8 [600, 28, 28, 1]: the shoes of the Fashion-MNIST sample that the package carries (MIT)."""
+    """uint8 [600, 28, 28, 1]: the shoes of the Fashion-MNIST sample that the package carries
+    (MIT).
+    """
     with np.load(SAMPLE, allow_pickle=False) as sample:
         return sample["image"][np.isin(sample["label"], FOOTWEAR)]
 
 
 def run(folder, seconds: int = 60) -> list[pathlib.Path]:
-    """Writes `faces.png`, 64 faces; and `before.png`, `after.png`: 64 samples of a Fashion-MNIST model before and
-    after `fit` on photographs of shoes only, for `seconds` seconds. Returns the paths.
+    """Writes `faces.png`, 64 faces; and `before.png`, `after.png`: 64 samples of a Fashion-MNIST
+    model before and after `fit` on photographs of shoes only, for `seconds` seconds. Returns the
+    paths.
     """
     folder = pathlib.Path(folder)
     faces = hub.load_generator("dcgan-digiface-64").generate(64, seed=0)

@@ -11,15 +11,19 @@ class EMA:
     decay = 0.5 ** (batch / half_life);  half_life = min(half_life_images, rampup * images_seen)
     average <- source + decay * (average - source)
 
-    Trainable weights are averaged; the others (batch-norm statistics) are copied, as the official codes do.
+    Trainable weights are averaged; the others (batch-norm statistics) are copied, as the official
+    codes do.
 
     Args:
         decay: float in [0, 1), per step. Give this or `half_life_images`, not both.
         half_life_images: int > 0. Images (over all replicas) after which a weight counts half.
-        rampup: float > 0 or `None`. Early in training the half-life is at most `rampup * images_seen`.
+        rampup: float > 0 or `None`. Early in training the half-life is at most `rampup *
+            images_seen`.
 
-    Raises: ValueError: if not exactly one of `decay` and `half_life_images` is given, or out of range.
-    Reference: Karras et al. 2018 (arXiv:1710.10196), section 6; half-life and ramp-up as in StyleGAN2-ADA.
+    Raises: ValueError: if not exactly one of `decay` and `half_life_images` is given, or out of
+        range.
+    Reference: Karras et al. 2018 (arXiv:1710.10196), section 6; half-life and ramp-up as in
+        StyleGAN2-ADA.
     """
 
     def __init__(self, decay=None, half_life_images=None, rampup=None):
@@ -31,13 +35,19 @@ class EMA:
         if decay is not None and not 0 <= decay < 1:
             raise ValueError(f"`decay` must be in [0, 1). Received: decay={decay}")
         if half_life_images is not None and half_life_images <= 0:
-            raise ValueError(f"`half_life_images` must be > 0. Received: half_life_images={half_life_images}")
+            raise ValueError(
+                f"`half_life_images` must be > 0. Received: half_life_images={half_life_images}"
+            )
         self.decay = decay
         self.half_life_images = half_life_images
         self.rampup = rampup
 
     def get_config(self):
-        return {"decay": self.decay, "half_life_images": self.half_life_images, "rampup": self.rampup}
+        return {
+            "decay": self.decay,
+            "half_life_images": self.half_life_images,
+            "rampup": self.rampup,
+        }
 
     @classmethod
     def from_config(cls, config):

@@ -1,8 +1,8 @@
 """The two-player training loop: `Phase` and `GAN`.
 
-A training step is an ordered list of phases. A phase is one optimizer step of one of two players, every k-th
-step: critic steps, lazy penalties and plain alternation are the same mechanism. Families say which networks each
-player owns and what its losses are; nobody but `GAN` writes a `train_step`.
+A training step is an ordered list of phases. A phase is one optimizer step of one of two players,
+every k-th step: critic steps, lazy penalties and plain alternation are the same mechanism. Families
+say which networks each player owns and what its losses are; nobody but `GAN` writes a `train_step`.
 """
 
 import dataclasses
@@ -26,14 +26,16 @@ class Phase:
 
     Args:
         name: str. Prefix of its logs: `"discriminator"`, `"r1"`, `"generator"`.
-        player: `"discriminator"` or `"generator"`: whose variables move and whose optimizer moves them.
+        player: `"discriminator"` or `"generator"`: whose variables move and whose optimizer moves
+            them.
         losses: batch -> {term: scalar}. The sum of the terms is minimised.
         terms: the keys that `losses` returns, known before tracing.
         interval: int >= 1. The phase runs when `step % interval` is one of `offsets`.
         offsets: tuple of int. Defaults to `(0,)`.
         strict: bool. A variable of the player without a gradient is an error. Defaults to `True`.
-        forward: batch -> entries added to the batch. Runs before every other phase of the step, recorded for
-            this phase: what it computes can be shared (the fakes that both players look at) and is paid for once.
+        forward: batch -> entries added to the batch. Runs before every other phase of the step,
+            recorded for this phase: what it computes can be shared (the fakes that both players
+            look at) and is paid for once.
     """
 
     name: str
@@ -47,7 +49,9 @@ class Phase:
 
     def __post_init__(self):
         if self.player not in PLAYERS:
-            raise ValueError(f"A phase's `player` is one of {PLAYERS}. Received: player={self.player!r}")
+            raise ValueError(
+                f"A phase's `player` is one of {PLAYERS}. Received: player={self.player!r}"
+            )
         if self.interval < 1 or not all(0 <= o < self.interval for o in self.offsets):
             raise ValueError(
                 "A phase needs interval >= 1 and every offset in [0, interval). "
@@ -74,8 +78,8 @@ class GAN(keras.Model):
         ema: `EMA` or `None`. Average of the generator side's weights, kept after every step.
         seed: int. Base of every random number drawn inside a step.
 
-    Saved with the model: both optimizers, `step` (int64, training steps done) and `images_seen` (int64, real
-    images shown, over all replicas), so that training resumes at the right phase.
+    Saved with the model: both optimizers, `step` (int64, training steps done) and `images_seen`
+    (int64, real images shown, over all replicas), so that training resumes at the right phase.
     """
 
     def __init__(self, *, ema: EMA | None = None, seed: int = 0, **kwargs):
@@ -93,7 +97,9 @@ class GAN(keras.Model):
         self._host_step = None
 
     def _counter(self, name):
-        return self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name=name)
+        return self.add_weight(
+            shape=(), dtype="int64", initializer="zeros", trainable=False, name=name
+        )
 
     # --- a family says
 
@@ -122,19 +128,22 @@ class GAN(keras.Model):
         return []
 
     def check_batch(self, data) -> None:
-        """Looks at the first batch on the host and raises `ValueError` for data the networks cannot mean."""
+        """Looks at the first batch on the host; `ValueError` for data that cannot be meant."""
 
     # --- offered to families
 
     def seed_for(self, tag: str) -> tf.Tensor:
-        """int32 [2] for `tf.random.stateless_*`; differs by step, by replica, by `tag` and by the GAN's seed.
+        """int32 [2] for `tf.random.stateless_*`; differs by step, replica, `tag` and GAN seed.
 
-        Nothing is stored, so resuming draws the same numbers. (`keras.random` repeats across replicas.)
+        Nothing is stored, so resuming draws the same numbers. (`keras.random` repeats across
+        replicas.)
         """
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context else 0
         word = zlib.crc32(f"{self.seed}/{tag}".encode()) % (2**31)
-        return tf.stack([tf.cast(self.step.value, "int32"), tf.cast(replica, "int32") * 65537 + word])
+        return tf.stack(
+            [tf.cast(self.step.value, "int32"), tf.cast(replica, "int32") * 65537 + word]
+        )
 
     # --- what Keras calls
 
@@ -151,8 +160,8 @@ class GAN(keras.Model):
 
         Args:
             generator_optimizer, discriminator_optimizer: Keras optimizers or their names.
-            jit_compile: bool or `"auto"`: XLA off on a CPU, where it is slower than TensorFlow's own kernels,
-                and on for one GPU or TPU.
+            jit_compile: bool or `"auto"`: XLA off on a CPU, where it is slower than TensorFlow's
+                own kernels, and on for one GPU or TPU.
             run_eagerly: bool. For debugging.
             steps_per_execution: int >= 1. Must stay 1 when a phase does not run on every step.
 
@@ -219,10 +228,12 @@ class GAN(keras.Model):
         return list(self._trackers.values())
 
     def fit(self, x=None, y=None, **kwargs):
-        """Trains; see `keras.Model.fit`. The first batch's rank, range and labels are checked before any step.
+        """Trains; see `keras.Model.fit`. The first batch's rank, range and labels are checked
+        before any step.
 
-        `x`: NumPy uint8 [N, H, W, C], or float in [-1, 1] (`y`: int labels [N]), or a `tf.data.Dataset` of
-        images, of (image, label) pairs or of dicts with the keys `image` and `label`.
+        `x`: NumPy uint8 [N, H, W, C], or float in [-1, 1] (`y`: int labels [N]), or a
+        `tf.data.Dataset` of images, of (image, label) pairs or of dicts with the keys `image` and
+        `label`.
         """
         self.check_batch(_first(x, y))
         if isinstance(x, tf.data.Dataset):
@@ -232,8 +243,9 @@ class GAN(keras.Model):
     def make_train_function(self, force=False):
         """One compiled function per set of due phases, chosen in Python by a host counter.
 
-        `tf.cond` around `optimizer.apply` fails under `MirroredStrategy` (merge_call inside a nested graph).
-        The counter is read from `step` at the first call, after `BackupAndRestore` has restored it.
+        `tf.cond` around `optimizer.apply` fails under `MirroredStrategy` (merge_call inside a
+        nested graph). The counter is read from `step` at the first call, after `BackupAndRestore`
+        has restored it.
         """
         self._host_step = None
         if self.train_function is not None and not force:
@@ -261,7 +273,10 @@ class GAN(keras.Model):
         Returns running means `<phase>/<term>` and their sums per player, `d_loss` and `g_loss`.
         """
         batch = self.prepare(data)
-        size = tf.shape(tf.nest.flatten(batch)[0])[0] * tf.distribute.get_strategy().num_replicas_in_sync
+        size = (
+            tf.shape(tf.nest.flatten(batch)[0])[0]
+            * tf.distribute.get_strategy().num_replicas_in_sync
+        )
         tapes = {phase.name: self._open(phase, batch) for phase in self._due}
         for phase in self._due:
             self._play(phase, tapes[phase.name], batch)
@@ -274,12 +289,17 @@ class GAN(keras.Model):
     def _logs(self):
         logs = {name: tracker.result() for name, tracker in self._trackers.items()}
         for short, player in (("d_loss", "discriminator"), ("g_loss", "generator")):
-            terms = [logs[f"{p.name}/{t}"] for p in self._phases if p.player == player for t in p.terms]
+            terms = [
+                logs[f"{p.name}/{t}"] for p in self._phases if p.player == player for t in p.terms
+            ]
             logs[short] = tf.add_n(terms)
         return logs
 
     def _optimizer(self, player):
-        return {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}[player]
+        return {
+            "generator": self.generator_optimizer,
+            "discriminator": self.discriminator_optimizer,
+        }[player]
 
     def _open(self, phase, batch):
         """A tape over the player's variables that has seen `phase.forward`."""
@@ -309,8 +329,8 @@ class GAN(keras.Model):
         if len(pairs) < len(variables) and (phase.strict or not pairs):
             missing = [v.path for g, v in zip(gradients, variables) if g is None]
             raise ValueError(
-                f"Phase `{phase.name}` gives no gradient to {len(missing)} of {len(variables)} variables of "
-                f"the {phase.player}, e.g. {missing[:3]}"
+                f"Phase `{phase.name}` gives no gradient to {len(missing)} of {len(variables)} "
+                f"variables of the {phase.player}, e.g. {missing[:3]}"
             )
         optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
         for term, value in losses.items():
@@ -318,7 +338,7 @@ class GAN(keras.Model):
 
 
 def _first(x, y):
-    """The first batch as host arrays, or `None` for a source that looking would consume (a generator)."""
+    """The first batch on the host, or `None` for a source that looking would consume."""
     if isinstance(x, tf.data.Dataset):
         return next(iter(x.take(1).as_numpy_iterator()), None)
     if isinstance(x, dict):

@@ -8,7 +8,9 @@ PRIORS = ("normal", "uniform")  # N(0, 1); U(-1, 1)
 
 
 def to_uint8(images) -> np.ndarray:
-    """float [..., C] in [-1, 1] to uint8: round(127.5 * x + 127.5), halves up, clipped to [0, 255]."""
+    """float [..., C] in [-1, 1] to uint8: round(127.5 * x + 127.5), halves up, clipped to [0,
+    255].
+    """
     images = np.asarray(images, "float32")
     return np.clip(np.floor(images * 127.5 + 128.0), 0, 255).astype("uint8")
 
@@ -16,8 +18,8 @@ def to_uint8(images) -> np.ndarray:
 class Generator(keras.Model):
     """A network from latents, and labels where it has classes or attributes, to images.
 
-    A subclass sets the four attributes and maps float32 [B, latent_dim] (or a list of it and the label) to float32
-    [B, H, W, C] in [-1, 1].
+    A subclass sets the four attributes and maps float32 [B, latent_dim] (or a list of it and the
+    label) to float32 [B, H, W, C] in [-1, 1].
 
     Attributes:
         latent_dim: int > 0.
@@ -44,7 +46,9 @@ class Generator(keras.Model):
         return tf.random.stateless_normal(shape, seed)
 
     def latents(self, count: int, seed: int = 0) -> np.ndarray:
-        """float32 [count, latent_dim] of `numpy.random.RandomState(seed)`, the convention of NVIDIA's scripts."""
+        """float32 [count, latent_dim] of `numpy.random.RandomState(seed)`, the convention of
+        NVIDIA's scripts.
+        """
         state = np.random.RandomState(seed)
         if self.prior == "uniform":
             return state.uniform(-1.0, 1.0, (count, self.latent_dim)).astype("float32")
@@ -58,8 +62,8 @@ class Generator(keras.Model):
         Args:
             count: int > 0. Defaults to the number of `latents`, or of `labels`, or 1.
             latents: float [count, latent_dim]. Defaults to `self.latents(count, seed)`.
-            labels: int, or int [count] in [0, num_classes); float [count, num_attributes] for a network with
-                attributes. Defaults to 0, 1, 2, ... in turn for classes.
+            labels: int, or int [count] in [0, num_classes); float [count, num_attributes] for a
+                network with attributes. Defaults to 0, 1, 2, ... in turn for classes.
             seed: int in [0, 2**32). The same seed gives the same images for any `batch_size`.
             batch_size: int > 0. Images computed at once.
             **options: the family's own, such as `truncation`.
@@ -68,7 +72,14 @@ class Generator(keras.Model):
         Raises: ValueError: if a shape, a label or an option does not fit.
         """
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ValueError(f"`batch_size` must be an int > 0. Received: batch_size={batch_size!r}")
+            raise ValueError(
+                f"`batch_size` must be an int > 0. Received: batch_size={batch_size!r}"
+            )
+        if labels is not None and not self.conditional:
+            raise ValueError(
+                f"{type(self).__name__} is unconditional: leave `labels` out. "
+                f"Received: labels={labels!r}"
+            )
         count = self._count(count, latents, labels)
         latents = self._check_latents(latents, count, seed)
         inputs = [latents] if not self.conditional else [latents, self._check_labels(labels, count)]
@@ -86,7 +97,8 @@ class Generator(keras.Model):
         """The compiled inference pass: float32 [B, ...] of `[latents]` or `[latents, labels]`."""
         if options:
             raise ValueError(
-                f"{type(self).__name__}.generate has no options of its own. Received: {sorted(options)}"
+                f"{type(self).__name__}.generate has no options of its own. "
+                f"Received: {sorted(options)}"
             )
         if "_compiled" not in self.__dict__:
             self._compiled = tf.function(self._infer, reduce_retracing=True)
@@ -105,7 +117,11 @@ class Generator(keras.Model):
 
     def _check_latents(self, latents, count, seed):
         if latents is None:
-            if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+            if (
+                isinstance(seed, bool)
+                or not isinstance(seed, (int, np.integer))
+                or not 0 <= seed < 2**32
+            ):
                 raise ValueError(f"`seed` must be an int in [0, 2**32). Received: seed={seed!r}")
             return self.latents(count, int(seed))
         latents = np.asarray(latents, "float32")
@@ -137,8 +153,8 @@ class Generator(keras.Model):
         if labels is None or np.shape(labels) not in (wanted, wanted[1:]):
             received = None if labels is None else f"shape {np.shape(labels)}"
             raise ValueError(
-                f"This network needs `labels`, float of shape [count, num_attributes] = {wanted} or "
-                f"{wanted[1:]}. Received: labels={received}"
+                "This network needs `labels`, float of shape [count, num_attributes] = "
+                f"{wanted} or {wanted[1:]}. Received: labels={received}"
             )
         return np.broadcast_to(np.asarray(labels, "float32"), wanted).copy()
 

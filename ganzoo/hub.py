@@ -1,9 +1,9 @@
 """The hub: names to models, weights to files and back.
 
-A published model is a row of `weights_manifest.json`: family, configuration, files with their sha256, licence. Its
-weights are one safetensors file keyed `<network>/<address>`, where the address of a weight is its path inside the
-network (`up0/kernel`), written in the family's code. Nothing is parsed before its sha256 is verified and nothing in
-a file is ever executed.
+A published model is a row of `weights_manifest.json`: family, configuration, files with their
+sha256, licence. Its weights are one safetensors file keyed `<network>/<address>`, where the address
+of a weight is its path inside the network (`up0/kernel`), written in the family's code. A published
+file is parsed only after its sha256 is verified, and nothing in any file is ever executed.
 """
 
 import difflib
@@ -50,14 +50,17 @@ def row_of(name: str) -> dict:
 
 
 def family_class(family: str):
-    """The GAN class of `families/<family>.py`: its name is the file's without underscores, in any case.
+    """The GAN class of `families/<family>.py`: its lower-cased name is the file's without
+    underscores.
 
     Raises: ValueError: for a family that does not exist.
     """
     known = sorted(p.stem for p in (HERE / "families").glob("[!_]*.py"))
     if family not in known:
         near = difflib.get_close_matches(family, known, n=3)
-        raise ValueError(f"`family` must be one of {known}; nearest {near}. Received: family={family!r}")
+        raise ValueError(
+            f"`family` must be one of {known}; nearest {near}. Received: family={family!r}"
+        )
     module = importlib.import_module(f"ganzoo.families.{family}")
     wanted = family.replace("_", "")
     return next(value for key, value in vars(module).items() if key.lower() == wanted)
@@ -70,24 +73,27 @@ def load(name, *, family: str | None = None, pick: str | None = None, **override
     """A pretrained model, ready to `generate`, `compile` and `fit`.
 
     Args:
-        name: a name of `list_models()`, a folder written by `save`, a `.keras` file of `gan.save`, or a
-            foreign checkpoint (`.pth`, `.tar`, `.npz`, ...), whose layout is recognised from its content.
-        family: the file in `families/` that the model must be of, for a foreign file whose layout several
-            families share. Defaults to `None`, any.
+        name: a name of `list_models()`, a folder written by `save`, a `.keras` file of `gan.save`,
+            or a foreign checkpoint (`.pth`, `.tar`, `.npz`, a folder of `.npy`, ...), whose layout
+            is recognised from its content; every network that it holds is filled.
+        family: the file in `families/` that the model must be of, for a foreign file whose layout
+            several families share. Defaults to `None`, any.
         pick: key of a foreign file under which the model lies, such as `"netG_ema"`, where it holds
             several. Defaults to `None`, whatever it holds.
-        **overrides: constructor arguments of the family that differ from the published ones, such as `seed`,
-            `ema` or `critic_steps`; they may not change a weight's shape.
+        **overrides: constructor arguments of the family that differ from the published ones, such
+            as `seed`, `ema` or `critic_steps`; they may not change a weight's shape.
 
-    Returns: the family's `GAN`. `gan.provenance` says per network where its weights came from: both players
-        exist, and one that the checkpoint does not hold keeps its initial weights.
+    Returns: the family's `GAN`. `gan.provenance` says per network where its weights came from: both
+        players exist, and one that the checkpoint does not hold keeps its initial weights.
     Raises: ValueError: unknown name, family, pick or override; a foreign file that is damaged.
         WeightsError: a file that is absent, corrupt or for another network.
     Example: `ganzoo.load("dcgan-digiface-64").generate(16, seed=0)`
     """
     kind = _kind(name)
     if pick is not None and kind != "foreign":
-        raise ValueError(f"`pick` is for foreign files; {str(name)!r} is none. Received: pick={pick!r}")
+        raise ValueError(
+            f"`pick` is for foreign files; {str(name)!r} is none. Received: pick={pick!r}"
+        )
     if kind == "foreign":
         return _load_foreign(pathlib.Path(name), family, pick, overrides)
     if kind == "keras":
@@ -100,10 +106,10 @@ def load(name, *, family: str | None = None, pick: str | None = None, **override
 
 
 def load_generator(name):
-    """The bare network that `load(name).generate` draws from, without a discriminator; for serving.
+    """The bare network that `load(name).generate` draws from, without a discriminator.
 
     Args, Raises: as `load`; for a `.keras` or a foreign file the whole model is built on the way.
-    Returns: `Generator`.
+    Returns: `Generator`, for serving.
     """
     if _kind(name) in ("keras", "foreign"):
         return _generator_of(load(name), name)
@@ -113,7 +119,8 @@ def load_generator(name):
     if network not in held:
         raise WeightsError(f"{origin!r} holds no generator. Received: networks={sorted(held)}")
     generator = _network_class(row, origin).from_config(row["generator"]["config"])
-    fill({network: generator}, {k: v for k, v in arrays.items() if k.startswith(f"{network}/")}, origin)
+    arrays = {key: value for key, value in arrays.items() if key.startswith(f"{network}/")}
+    fill({network: generator}, arrays, origin)
     return generator
 
 
@@ -153,7 +160,7 @@ def _construct(row, overrides):
         return cls(**arguments)
     except TypeError as error:
         raise ValueError(
-            f"{cls.__name__} cannot be built: {_line(error)}. Received: arguments {sorted(arguments)}"
+            f"{cls.__name__} cannot be built: {_line(error)}. Received: {sorted(arguments)}"
         ) from error
 
 
@@ -162,13 +169,17 @@ def _network_class(row, origin):
     module = importlib.import_module(f"ganzoo.families.{row['family']}")
     name = row["generator"]["class_name"]
     if name not in vars(module):
-        raise WeightsError(f"{origin!r} names a network that its family lacks. Received: class_name={name!r}")
+        raise WeightsError(
+            f"{origin!r} names a network that its family lacks. Received: class_name={name!r}"
+        )
     return vars(module)[name]
 
 
 def _generator_of(gan, name):
     if gan.provenance["generator"] == INITIAL:
-        raise WeightsError(f"{str(name)!r} holds no generator. Received: provenance={gan.provenance}")
+        raise WeightsError(
+            f"{str(name)!r} holds no generator. Received: provenance={gan.provenance}"
+        )
     return gan.published
 
 
@@ -184,7 +195,9 @@ def _load_keras(path, family, overrides):
     try:
         gan = keras.models.load_model(path)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise WeightsError(f"{str(path)!r} is not a readable .keras file: {_line(error)}") from error
+        raise WeightsError(
+            f"{str(path)!r} is not a readable .keras file: {_line(error)}"
+        ) from error
     _check_family(type(gan).__module__.rpartition(".")[2], family, str(path))
     gan.provenance = {network: str(path) for network in gan.networks()}
     return gan
@@ -209,7 +222,8 @@ def _read_config(path):
         row = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(
-            f"{str(path)!r} is not readable as a model configuration ({_line(error)}); `save` writes one"
+            f"{str(path)!r} is not readable as a model configuration ({_line(error)}); "
+            "`ganzoo.hub.save` writes one"
         ) from error
     keys = set(row) if isinstance(row, dict) else set()
     missing = {"family", "config", "generator"} - keys
@@ -222,7 +236,7 @@ def read_safetensors(path, *, sha256=None) -> dict:
     """{key: NumPy array} of a safetensors file, verified first.
 
     Args: sha256: 64 hex digits or `None`.
-    Raises: WeightsError: absent, wrong hash, truncated or not safetensors; names the file and the fix.
+    Raises: WeightsError: absent, wrong hash, truncated or not safetensors; names the file.
     """
     import safetensors
     import safetensors.numpy
@@ -231,20 +245,22 @@ def read_safetensors(path, *, sha256=None) -> dict:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"The weights file {str(path)!r} cannot be read: {_line(error)}") from error
+        raise WeightsError(
+            f"The weights file {str(path)!r} cannot be read: {_line(error)}"
+        ) from error
     if sha256 is not None:
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
             raise WeightsError(
-                f"{str(path)!r} is corrupt: sha256 {found} instead of {sha256}, {len(data)} bytes beginning "
-                f"{data[:16]!r}. Reinstall keras-ganzoo or fetch the file again"
+                f"{str(path)!r} is corrupt: sha256 {found} instead of {sha256}, {len(data)} bytes "
+                f"beginning {data[:16]!r}. Reinstall keras-ganzoo or fetch the file again"
             )
     try:
         return safetensors.numpy.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(
-            f"{str(path)!r} is not a whole safetensors file ({_line(error)}): {len(data)} bytes beginning "
-            f"{data[:16]!r}. Fetch it again"
+            f"{str(path)!r} is not a whole safetensors file ({_line(error)}): {len(data)} bytes "
+            f"beginning {data[:16]!r}. Fetch it again"
         ) from error
 
 
@@ -255,10 +271,11 @@ def _line(error):
 def fill(networks: dict, arrays: dict, origin: str) -> dict[str, str]:
     """Assigns every array to its weight, strictly; returns the provenance per network.
 
-    A network of which the file holds nothing keeps its initial weights; if it is one half of the pair
-    `generator`, `generator_ema`, it gets the other half's.
+    A network of which the file holds nothing keeps its initial weights; if it is one half of the
+    pair `generator`, `generator_ema`, it gets the other half's.
 
-    Raises: WeightsError: listing up to ten arrays or weights that do not fit; then nothing was assigned.
+    Raises: WeightsError: listing up to ten arrays or weights that do not fit; then nothing was
+        assigned.
     """
     from ganzoo.convert.table import addresses
 
@@ -287,7 +304,7 @@ def fill(networks: dict, arrays: dict, origin: str) -> dict[str, str]:
 
 
 def _complete(networks, held, origin):
-    """Copies one half of `generator`, `generator_ema` where the other is not held; the provenance."""
+    """The provenance, after copying one half of `generator`, `generator_ema` to a half not held."""
     provenance = {name: origin if name in held else INITIAL for name in networks}
     for name, other in (("generator", "generator_ema"), ("generator_ema", "generator")):
         if name in networks and name not in held and other in held and other in networks:
@@ -323,7 +340,9 @@ def _load_foreign(path, family, pick, overrides):
         try:
             table.assign(gan.networks()[name], arrays, part.table)
         except ValueError as error:
-            raise WeightsError(f"{str(path)!r}{where} does not fit {type(gan).__name__}: {error}") from error
+            raise WeightsError(
+                f"{str(path)!r}{where} does not fit {type(gan).__name__}: {error}"
+            ) from error
     gan.provenance = _complete(gan.networks(), set(found), str(path))
     return gan
 
@@ -336,7 +355,10 @@ def _pick(tree, pick, path):
 
 
 def _recognise(tree, family):
-    """(where, `Recognised`, arrays) of every mapping in the tree that a source knows; of `family` if given."""
+    """(where, `Recognised`, arrays) of every mapping in the tree that a source knows.
+
+    Args: family: what they must be of, or `None`.
+    """
     from ganzoo.convert import reader
 
     known, found, pending, seen = sources(), [], [("", tree)], set()
@@ -372,8 +394,8 @@ def _one_each(found, tree, path):
 
         names = list(reader.flatten(tree))
         raise WeightsError(
-            f"{str(path)!r} holds no network that one of the sources {list(sources())} recognises, of "
-            f"the family that was asked for. Received: {len(names)} arrays, such as {names[:3]}"
+            f"{str(path)!r} holds no network that one of the sources {list(sources())} recognises, "
+            f"of the family asked for. Received: {len(names)} arrays, such as {names[:3]}"
         )
     families = sorted({part.family for _, part, _ in found})
     if len(families) > 1:
@@ -391,7 +413,7 @@ def _one_each(found, tree, path):
 
 
 def describe(gan) -> dict:
-    """What `config.json` and a manifest row say of a model: family, configuration, generator class."""
+    """What `config.json` and a manifest row say of a model."""
     import keras
 
     return {
@@ -412,9 +434,12 @@ def save(gan, folder, *, networks=None, dtype="float32") -> pathlib.Path:
     Args:
         folder: made if absent.
         networks: names out of `gan.networks()`. Defaults to all of them.
-        dtype: `"float32"` or `"float16"`, of the stored floats; loading restores the variable's own.
+        dtype: `"float32"` or `"float16"`, of the stored kernels; biases and normalisations stay as
+            they are. Loading restores the variable's own.
 
-    Returns: the folder. Raises: ValueError: for an unknown network or dtype; OSError: if it cannot be written.
+    Returns: the folder.
+    Raises: ValueError: for an unknown network or dtype, or a kernel too large for it. OSError: if
+        the folder cannot be written.
     """
     import safetensors.numpy
 
@@ -442,7 +467,7 @@ def save(gan, folder, *, networks=None, dtype="float32") -> pathlib.Path:
 def _stored(value, dtype, key):
     import numpy as np
 
-    if value.dtype.kind != "f":
+    if value.dtype.kind != "f" or value.ndim < 2:  # a batch norm's numbers: few, and they matter
         return value
     with np.errstate(over="ignore"):
         stored = value.astype(dtype)
@@ -455,7 +480,7 @@ def _stored(value, dtype, key):
 
 
 def ship(gan, name, *, networks, facts, dtype="float16", folder=None) -> dict:
-    """For maintainers, in a checkout: puts weights into the package and their row into the manifest.
+    """For maintainers, in a checkout: weights into the package, their row into the manifest.
 
     Args:
         name: `family-dataset-size`, the name to load it by.
@@ -475,10 +500,16 @@ def ship(gan, name, *, networks, facts, dtype="float16", folder=None) -> dict:
     (folder / "weights" / file).write_bytes(data)
     described = {**describe(gan), "holds": sorted(networks)}
     described.pop("keras_version")
-    entry = {"package": file, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "dtype": dtype}
+    entry = {
+        "package": file,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "dtype": dtype,
+    }
     row = {**described, "files": [entry], **facts}
     path = folder / "weights_manifest.json"
     rows = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     rows[name] = row
-    path.write_text(json.dumps(dict(sorted(rows.items())), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(dict(sorted(rows.items())), indent=2, ensure_ascii=False)
+    path.write_text(f"{text}\n", "utf-8")
     return row

@@ -1,4 +1,6 @@
-"""`LatentGAN`: latents, and labels where there are any, to samples; loss, penalties and augmentation composed."""
+"""`LatentGAN`: latents, and labels where there are any, to samples; loss, penalties and
+augmentation composed.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -19,23 +21,27 @@ FAKES = ("fresh", "shared")
 class LatentGAN(GAN):
     """A generator against one discriminator.
 
-    Phases of a step, in order: `discriminator` (terms `adversarial` and every penalty with interval 1); a phase of
-    its own for each lazy penalty (term `penalty`, its value times its interval); `generator` (term `adversarial`)
-    on the last of every `critic_steps` steps.
+    Phases of a step, in order: `discriminator` (terms `adversarial` and every penalty with interval
+    1); a phase of its own for each lazy penalty (term `penalty`, its value times its interval);
+    `generator` (term `adversarial`) on the last of every `critic_steps` steps.
 
     Args:
         generator: `Generator`.
         discriminator: `keras.Model`; images, or [images, labels], to logits [B, 1].
         loss: `AdversarialLoss` or its name, see `ganzoo.losses`.
         penalties: sequence of `Penalty`. Defaults to none.
-        augment: callable on images, or `None`. Sits in front of the discriminator, for reals, fakes and penalties.
-        critic_steps: int >= 1. Discriminator steps, each on fresh data, per generator step. Defaults to 1.
-        fakes: `"fresh"` (each player's step draws its own latents) or `"shared"` (both look at the same fakes of
-            a step, as pytorch/examples does; the generator then runs forward once). Defaults to `"fresh"`.
+        augment: callable on images, or `None`. Sits in front of the discriminator, for reals, fakes
+            and penalties.
+        critic_steps: int >= 1. Discriminator steps, each on fresh data, per generator step.
+            Defaults to 1.
+        fakes: `"fresh"` (each player's step draws its own latents) or `"shared"` (both look at the
+            same fakes of a step, as pytorch/examples does; the generator then runs forward once).
+            Defaults to `"fresh"`.
         ema: `EMA` or `None`. Keeps `generator_ema`, from which `generate` then draws.
         seed: int.
 
-    Batch keys: `real` float32 [B, H, W, C] in [-1, 1] (or [B, D]); `label` int32 [B] or float32 [B, attributes].
+    Batch keys: `real` float32 [B, H, W, C] in [-1, 1] (or [B, D]); `label` int32 [B] or float32 [B,
+        attributes].
     """
 
     def __init__(
@@ -53,7 +59,9 @@ class LatentGAN(GAN):
     ):
         super().__init__(ema=ema, **kwargs)
         if isinstance(critic_steps, bool) or not isinstance(critic_steps, int) or critic_steps < 1:
-            raise ValueError(f"`critic_steps` must be an int >= 1. Received: critic_steps={critic_steps!r}")
+            raise ValueError(
+                f"`critic_steps` must be an int >= 1. Received: critic_steps={critic_steps!r}"
+            )
         if fakes not in FAKES:
             raise ValueError(f"`fakes` must be one of {FAKES}. Received: fakes={fakes!r}")
         self.generator = generator
@@ -65,11 +73,18 @@ class LatentGAN(GAN):
         self.fakes_from = fakes
         self.generator_ema = None if ema is None else self._average_of(generator)
         self.provenance = {name: "initial weights" for name in self.networks()}
+        for part in (*self.penalties, augment):
+            if isinstance(part, keras.layers.Layer) and not part.built:
+                part.build(
+                    None
+                )  # under a strategy `fit` calls a model whose layers are not all built
         self.built = True
 
     @staticmethod
     def _average_of(generator):
-        average = type(generator).from_config({**generator.get_config(), "name": f"{generator.name}_ema"})
+        average = type(generator).from_config(
+            {**generator.get_config(), "name": f"{generator.name}_ema"}
+        )
         average.set_weights(generator.get_weights())
         average.trainable = False
         return average
@@ -82,12 +97,15 @@ class LatentGAN(GAN):
             "penalties": [serialize(penalty) for penalty in self.penalties],
             "augment": None if self.augment is None else serialize(self.augment),
             "critic_steps": self.critic_steps,
+            "fakes": self.fakes_from,
         }
 
     def networks(self) -> dict[str, keras.Model]:
         """Every network by the name under which its weights are published."""
         found = {"generator": self.generator, "discriminator": self.discriminator}
-        return found if self.generator_ema is None else {**found, "generator_ema": self.generator_ema}
+        return (
+            found if self.generator_ema is None else {**found, "generator_ema": self.generator_ema}
+        )
 
     def players(self):
         return {"generator": [self.generator], "discriminator": [self.discriminator]}
@@ -129,7 +147,9 @@ class LatentGAN(GAN):
     def _penalty_phase(self, penalty):
         def losses(batch):
             fake = self.fakes(batch, penalty.name) if penalty.needs_fake else None
-            value = penalty.value(self.critic(batch), batch["real"], fake, self.seed_for(penalty.name))
+            value = penalty.value(
+                self.critic(batch), batch["real"], fake, self.seed_for(penalty.name)
+            )
             return {"penalty": value * penalty.interval}
 
         return Phase(
@@ -155,8 +175,8 @@ class LatentGAN(GAN):
         if self.generator.conditional:
             if label is None:
                 raise ValueError(
-                    f"{type(self).__name__} is conditional and needs labels: yield (image, label) or a dict "
-                    "with the key `label`. Received: images only"
+                    f"{type(self).__name__} is conditional and needs labels: yield (image, label) "
+                    "or a dict with the key `label`. Received: images only"
                 )
             batch["label"] = tf.cast(label, "int32" if self.generator.num_classes else "float32")
         return batch
@@ -176,7 +196,9 @@ class LatentGAN(GAN):
         def logits(images):
             if self.augment is not None:
                 images = self.augment(images)
-            return tf.cast(self.discriminator(self._with_label(images, batch), training=True), "float32")
+            return tf.cast(
+                self.discriminator(self._with_label(images, batch), training=True), "float32"
+            )
 
         return logits
 
@@ -194,7 +216,9 @@ class LatentGAN(GAN):
         losses = {"adversarial": self.adversarial.discriminator(critic(real), critic(fake))}
         for penalty in self.penalties:
             if penalty.interval == 1:
-                losses[penalty.name] = penalty.value(critic, real, fake, self.seed_for(penalty.name))
+                losses[penalty.name] = penalty.value(
+                    critic, real, fake, self.seed_for(penalty.name)
+                )
         return losses
 
     def generator_losses(self, batch):
@@ -220,14 +244,18 @@ class LatentGAN(GAN):
     def generate(
         self, count=None, *, latents=None, labels=None, seed=0, batch_size=32, **options
     ) -> np.ndarray:
-        """uint8 [count, H, W, C] of the averaged network, if there is one; see `Generator.generate`."""
+        """uint8 [count, H, W, C] of the averaged network, if there is one; see
+        `Generator.generate`.
+        """
         return self.published.generate(
             count, latents=latents, labels=labels, seed=seed, batch_size=batch_size, **options
         )
 
 
 def split(data):
-    """(image, label or None) of a batch: an array, a tuple or a dict with the keys `image` and `label`."""
+    """(image, label or None) of a batch: an array, a tuple or a dict with the keys `image` and
+    `label`.
+    """
     if isinstance(data, dict):
         if "image" not in data:
             raise ValueError(f"A batch dict needs the key `image`. Received: keys {sorted(data)}")
@@ -240,19 +268,23 @@ def split(data):
 def check_images(images, shape):
     """Raises `ValueError` unless `images` is a batch of `shape` as uint8 or as floats in [-1, 1].
 
-    Floats that never go below 0 are taken for [0, 1] data and refused as well, except for points (rank 2).
+    Floats that never go below 0 are taken for [0, 1] data and refused as well, except for points
+    (rank 2).
     """
     images = np.asarray(images)
-    if images.ndim != len(shape) + 1 or any(n not in (None, m) for n, m in zip(shape, images.shape[1:])):
+    if images.ndim != len(shape) + 1 or any(
+        n not in (None, m) for n, m in zip(shape, images.shape[1:])
+    ):
         raise ValueError(
-            f"Training needs batches of shape {(None, *shape)}; see `ganzoo.data.Dataset` for crop, resize and "
-            f"channels. Received: shape {images.shape}"
+            f"Training needs batches of shape {(None, *shape)}; see `ganzoo.data.Dataset` for "
+            f"crop, resize and channels. Received: shape {images.shape}"
         )
     if images.dtype == np.uint8 or images.ndim == 2:
         return
     low, high = float(images.min()), float(images.max())
     if not (-1.001 <= low and high <= 1.001) or (low >= 0 and high > 0 and len(images) > 1):
         raise ValueError(
-            "Float images must be in [-1, 1]: pass uint8 [0, 255] as it is, or scale with `x * 2 - 1` (from "
-            f"[0, 1]) or `x / 127.5 - 1` (from [0, 255]). Received: values in [{low:.4g}, {high:.4g}]"
+            "Float images must be in [-1, 1]: pass uint8 [0, 255] as it is, or scale with "
+            "`x * 2 - 1` (from [0, 1]) or `x / 127.5 - 1` (from [0, 255]). "
+            f"Received: values in [{low:.4g}, {high:.4g}]"
         )

@@ -1,9 +1,11 @@
 """Recipes: one paper's settings as a frozen dataclass, and what reads, checks and runs them.
 
-A recipe file is Python and defines `recipe = Recipe(...)`; models and optimizers are zero-argument callables, so
-reading one builds nothing and touches no data. `run` writes what was resolved to `recipe.json`.
+A recipe file is Python and defines `recipe = Recipe(...)`, and may define `variants`, recipes by
+name; models and optimizers are zero-argument callables, so reading one builds nothing and touches
+no data. `run` writes what was resolved to `recipe.json`.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import importlib.util
@@ -12,9 +14,14 @@ import math
 import os
 import pathlib
 import platform
+import re
 import runpy
+import signal
 import subprocess
+import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 
 import keras
@@ -25,12 +32,15 @@ from ganzoo import callbacks, hub
 from ganzoo.data import Dataset, stream
 from ganzoo.gan import GAN
 
+SCALARS = ("batch_size", "images", "epoch_images", "dtype", "seed")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
-METADATA = "training_metadata.json"  # written by keras.callbacks.BackupAndRestore
+BACKUP = "backup/latest.weights.h5"
+MAX_CHANGES_SHOWN = 10
+NUMBERED = re.compile(r"optimizers\..*\.name")  # by Keras, in the order of construction
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be read, is not valid, or differs from the one its folder was begun with."""
+    """A recipe that cannot be read, is not valid, or differs from the one its folder holds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,10 +51,12 @@ class Recipe:
         paper: str. Source of the settings: "arXiv:1511.06434, section 4".
         dataset: `ganzoo.data.Dataset`.
         model: () -> GAN.
-        optimizers: () -> keyword arguments of `GAN.compile`. Defaults to the family's published ones.
+        optimizers: () -> keyword arguments of `GAN.compile`. Defaults to the published ones.
         batch_size: int > 0, over all replicas.
-        images: int > 0. Real images shown in all, the papers' unit (batch size times discriminator steps).
-        epoch_images: int > 0. Images between two backups, log lines and sample grids. Defaults to 50,000.
+        images: int > 0. Real images shown in all, the papers' unit (batch size times discriminator
+            steps).
+        epoch_images: int > 0. Images between two backups, log lines and sample grids. Defaults to
+            50,000.
         metrics: names of metrics to report.
         dtype: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         seed: int. Of the initial weights and the data order.
@@ -73,7 +85,9 @@ class Recipe:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"the fields are {known}"
-                raise RecipeError(f"A recipe has no field {name!r}; {hint} Received: {name}={fields[name]!r}")
+                raise RecipeError(
+                    f"A recipe has no field {name!r}; {hint} Received: {name}={fields[name]!r}"
+                )
         return super().__new__(cls)
 
     def __post_init__(self):
@@ -85,35 +99,108 @@ class Recipe:
             raise RecipeError(f"`dtype` must be one of {DTYPES}. Received: dtype={self.dtype!r}")
         for name in ("model", "optimizers"):
             if not callable(getattr(self, name)):
-                raise RecipeError(f"`{name}` must be a callable without arguments, such as a lambda.")
+                raise RecipeError(
+                    f"`{name}` must be a callable without arguments, such as a lambda. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
+        if not isinstance(self.dataset, Dataset):
+            raise RecipeError(
+                f"`dataset` must be a `ganzoo.data.Dataset`. Received: dataset={self.dataset!r}"
+            )
 
 
 def names() -> list[str]:
-    """Names of the recipes that come with ganzoo."""
-    return sorted(path.stem for folder in _folders() for path in folder.glob("[!_]*.py"))
+    """Names of the recipes that come with ganzoo; variants as `file:variant`."""
+    found = {}
+    for folder in _folders():
+        for path in folder.glob("[!_]*.py"):
+            found[path.stem] = [f"{path.stem}:{variant}" for variant in _defined(path)[1]]
+    return [name for stem in sorted(found) for name in (stem, *found[stem])]
 
 
 def _folders():
-    if importlib.util.find_spec("ganzoo.recipes") is None:  # a checkout that is not installed
-        return [pathlib.Path(__file__).parent.parent / "recipes"]
-    return [pathlib.Path(folder) for folder in importlib.import_module("ganzoo.recipes").__path__]
+    return [pathlib.Path(folder) for folder in _package().__path__]
+
+
+def _package():
+    """The package `ganzoo.recipes`, also in a checkout that is not installed."""
+    try:
+        return importlib.import_module("ganzoo.recipes")
+    except ModuleNotFoundError:
+        file = pathlib.Path(__file__).parent.parent / "recipes" / "__init__.py"
+        spec = importlib.util.spec_from_file_location(
+            "ganzoo.recipes", file, submodule_search_locations=[str(file.parent)]
+        )
+        package = sys.modules["ganzoo.recipes"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(package)
+        return package
+
+
+def _split(source):
+    """(name or path, variant or "")."""
+    match = re.fullmatch(r"(.{2,}):(\w+)", str(source))
+    return (match[1], match[2]) if match else (str(source), "")
+
+
+def title(source) -> str:
+    """What to call a run of `read(source)`; fit for a folder."""
+    base, variant = _split(source)
+    return "-".join(filter(None, [pathlib.Path(base).stem, variant]))
 
 
 def read(source) -> Recipe:
     """The recipe of a name in `names()`, or of a path to a `.py` file that defines `recipe`.
 
-    Raises: RecipeError: unknown name (with the nearest), no `recipe` in the file, or a field that is wrong.
+    Args: source: `"name"`, `"path.py"`; `"name:variant"`, `"path.py:variant"` for one in the file's
+        `variants`.
+    Raises: RecipeError: unknown name (with the nearest), no `recipe` in the file, a field that is
+        wrong, or a file that fails (with the line).
     """
-    path = pathlib.Path(source)
+    base, variant = _split(source)
+    path = pathlib.Path(base)
     if path.suffix != ".py":
-        path = next((folder / f"{source}.py" for folder in _folders() if (folder / f"{source}.py").is_file()), path)
-    if not path.is_file():
+        files = [folder / f"{base}.py" for folder in _folders()]
+        path = next((file for file in files if file.is_file()), path)
+    if not path.is_file() or path.suffix != ".py":
         near = difflib.get_close_matches(str(source), names(), n=3)
-        raise RecipeError(f"There is no recipe {str(source)!r}; nearest {near}. `ganzoo recipes` lists all.")
-    found = runpy.run_path(str(path))
-    if not isinstance(found.get("recipe"), Recipe):
+        raise RecipeError(
+            f"There is no recipe {str(source)!r}; nearest {near}. `ganzoo recipes` lists all."
+        )
+    recipe, variants = _defined(path)
+    if not variant:
+        return recipe
+    if variant not in variants:
+        raise RecipeError(
+            f"{base!r} has the variants {list(variants)}. Received: variant={variant!r}"
+        )
+    return variants[variant]
+
+
+def _defined(path):
+    """(`recipe`, `variants`) of a file."""
+    _package()  # a recipe may import from its folder
+    try:
+        found = runpy.run_path(str(path))
+    except RecipeError:
+        raise
+    except Exception as error:
+        raise RecipeError(f"The recipe {_place(error, path)} fails: {_message(error)}") from error
+    recipe, variants = found.get("recipe"), found.get("variants", {})
+    if not isinstance(recipe, Recipe):
         raise RecipeError(f"{str(path)!r} must define `recipe = Recipe(...)`.")
-    return found["recipe"]
+    if not all(isinstance(value, Recipe) for value in variants.values()):
+        raise RecipeError(f"`variants` of {str(path)!r} must be recipes by name.")
+    return recipe, variants
+
+
+def _place(error, path):
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return f"'{path}', line {line}," if line else f"'{path}'"
+
+
+def _message(error):
+    return f"{type(error).__name__}: {error}"
 
 
 def override(recipe: Recipe, **scalars) -> Recipe:
@@ -143,8 +230,9 @@ def check(recipe: Recipe) -> GAN:
     size = min(recipe.batch_size, 8)
     shape = [size, *(n or 64 for n in gan.discriminator.inputs[0].shape[1:])]
     state = np.random.RandomState(0)
-    points = len(shape) == 2
-    batch = {"image": state.randn(*shape).astype("float32") if points else state.randint(0, 256, shape, "uint8")}
+    batch = {"image": state.randint(0, 256, shape, "uint8")}
+    if len(shape) == 2:  # points
+        batch["image"] = state.randn(*shape).astype("float32")
     if gan.generator.num_classes:
         batch["label"] = np.arange(size, dtype="int32") % gan.generator.num_classes
     if gan.generator.num_attributes:
@@ -162,19 +250,24 @@ def check(recipe: Recipe) -> GAN:
 
 
 def plan(recipe: Recipe, gan: GAN) -> tuple[int, int]:
-    """(epochs, steps per epoch); the steps are rounded up to a multiple of every phase's interval."""
+    """(epochs, steps per epoch); steps are rounded up to a multiple of every phase's interval."""
     steps = math.ceil(recipe.images / recipe.batch_size)
     epochs = max(1, round(recipe.images / recipe.epoch_images))
     multiple = math.lcm(*(phase.interval for phase in gan.phases()))
     return epochs, math.ceil(steps / epochs / multiple) * multiple
 
 
-def run(recipe: Recipe, folder, *, name="", data_dir=None, tensorboard=False, verbose="auto") -> GAN:
+def run(
+    recipe: Recipe, folder, *, name="", data_dir=None, tensorboard=False, verbose="auto"
+) -> GAN:
     """Trains, or goes on with the training that `folder` holds.
 
-    Writes: `recipe.json` (settings and environment), `log.csv` (one line an epoch), `samples/step_*.png`,
-    `backup/` (what resuming needs), and at the end `config.json`, `model.safetensors` (see `hub.load`),
-    `samples.png` and `result.json` (seconds, images, images per second).
+    The state is kept at the end of every epoch and when Ctrl-C stops the training, which it does
+    at the end of the step; going on gives what an unbroken run would have given.
+
+    Writes: `recipe.json` (settings and environment), `log.csv` (one line an epoch),
+    `samples/step_*.png`, `backup/` (what resuming needs), and at the end `config.json`,
+    `model.safetensors` (see `hub.load`), `samples.png` and `result.json` (seconds, images).
 
     Args:
         folder: made if absent.
@@ -184,67 +277,130 @@ def run(recipe: Recipe, folder, *, name="", data_dir=None, tensorboard=False, ve
         verbose: as for `keras.Model.fit`.
 
     Raises: RecipeError: if `folder` holds a run with other settings (with the difference).
+        KeyboardInterrupt: after Ctrl-C, with the state kept.
     """
     folder = pathlib.Path(folder)
     gan = build(recipe)
-    epochs, steps = plan(recipe, gan)
     _claim(folder, settings(recipe, gan), name)
-    done = _epochs_done(folder)
-    data = stream(recipe.dataset, recipe.batch_size, seed=recipe.seed, start=done * steps, data_dir=data_dir)
-    watch = callbacks.StopOnNaN()
-    clock = time.perf_counter()
-    if done < epochs:
-        gan.fit(
-            data, epochs=epochs, steps_per_epoch=steps, verbose=verbose,
-            callbacks=[*_callbacks(folder, gan, tensorboard), watch],
-        )
-    else:
-        gan.load_weights(folder / "backup" / "latest.weights.h5")
-    if watch.found:
-        raise RecipeError(f"Training became unstable: {watch.found} not finite; see {folder / 'log.csv'}")
+    _restore(gan, folder / BACKUP)
+    _fit(recipe, gan, folder, data_dir, tensorboard=tensorboard, verbose=verbose)
     hub.save(gan, folder)
     samples = callbacks.samples_for_grid(gan, 100, 10, seed=0)
-    callbacks.write_grid(folder / "samples.png", samples, columns=10 if len(samples) > 1 else 1)
-    _finish(folder, gan, time.perf_counter() - clock)
+    callbacks.write_grid(folder / "samples.png", samples, columns=10)
+    _finish(folder, gan)
     return gan
 
 
-def _callbacks(folder, gan, tensorboard):
+def _fit(recipe, gan, folder, data_dir, *, tensorboard, verbose):
+    """Trains from the step that the model is at to the end of the plan."""
+    epochs, steps = plan(recipe, gan)
+    while (step := int(gan.step.numpy())) < epochs * steps:
+        epoch, within = divmod(step, steps)  # after Ctrl-C the first epoch is a part of one
+        data = stream(
+            recipe.dataset, recipe.batch_size, seed=recipe.seed, start=step, data_dir=data_dir
+        )
+        watch = callbacks.StopOnNaN()
+        with _Keeper(folder) as keeper:
+            gan.fit(
+                data,
+                initial_epoch=epoch,
+                epochs=epoch + 1 if within else epochs,
+                steps_per_epoch=steps - within,
+                verbose=verbose,
+                callbacks=[watch, *_callbacks(folder, tensorboard), keeper],
+            )
+        if watch.found:
+            raise RecipeError(
+                f"Training became unstable: {watch.found} not finite; see '{folder}/log.csv'"
+            )
+
+
+def _callbacks(folder, tensorboard):
     board = folder / "tensorboard" if tensorboard else None
     extra = [keras.callbacks.TensorBoard(str(board), write_graph=False)] if tensorboard else []
     return [
-        keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False),
-        _Clock(folder / "seconds.json"),
         keras.callbacks.CSVLogger(str(folder / "log.csv"), append=True),
         callbacks.SampleGrid(folder / "samples", count=100, tensorboard=board),
         *extra,
     ]
 
 
-class _Clock(keras.callbacks.Callback):
-    """Adds up the wall and CPU seconds of the epochs, over resumed runs too."""
+class _Keeper(keras.callbacks.Callback):
+    """Keeps what resuming needs, at the end of every epoch and at Ctrl-C; the context of a `fit`.
 
-    def __init__(self, path):
+    One file holds weights, optimizers and the step, written aside and renamed: a run that is killed
+    at any moment leaves the state before or the state after. (Keras' BackupAndRestore writes two
+    files in place, and whole epochs only.) Adds up wall and CPU seconds over resumed runs.
+    """
+
+    def __init__(self, folder):
         super().__init__()
-        self.path = path
+        self.folder = folder
+        self.interrupted = False
+        self.before = None
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.begun = time.perf_counter(), time.process_time()
+    def __enter__(self):
+        self.mark = time.perf_counter(), time.process_time()
+        if threading.current_thread() is threading.main_thread():
+            self.before = signal.getsignal(signal.SIGINT)
+            if self.before is signal.default_int_handler:
+                signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_):
+        if self.before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self.before)
+
+    def _note(self, *_):
+        self.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the second one stops at once
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.interrupted:
+            self.keep()
+            raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch, logs=None):
+        if self.model.stop_training:  # unstable: the last state is worth more
+            return
+        self.keep()
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def keep(self):
         now = time.perf_counter(), time.process_time()
-        total = _seconds(self.path)
-        spent = [t + n - b for t, n, b in zip(total, now, self.begun)]
-        self.path.write_text(json.dumps(spent))
+        spent = [t + n - m for t, n, m in zip(_seconds(self.folder), now, self.mark)]
+        self.mark = now
+        _write(self.folder / "seconds.json", json.dumps(spent))
+        path = self.folder / BACKUP
+        path.parent.mkdir(exist_ok=True)
+        self.model.save_weights(path.with_name("next.weights.h5"), overwrite=True)
+        os.replace(path.with_name("next.weights.h5"), path)
 
 
-def _seconds(path):
-    return json.loads(path.read_text()) if path.is_file() else [0.0, 0.0]
+def _restore(gan, path):
+    if not path.is_file():
+        return
+    try:
+        gan.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(
+            f"The kept state '{path}' cannot be read ({_message(error)}); delete it to begin anew, "
+            "or choose another folder"
+        ) from error
 
 
-def _epochs_done(folder):
-    path = folder / "backup" / METADATA
-    return json.loads(path.read_text())["epoch"] if path.is_file() else 0
+def _write(path, text):
+    """Never leaves half a file."""
+    aside = path.with_name(f"{path.name}.new")
+    aside.write_text(text, "utf-8")
+    os.replace(aside, path)
+
+
+def _seconds(folder):
+    with contextlib.suppress(OSError):
+        return json.loads((folder / "seconds.json").read_text("utf-8"))
+    return [0.0, 0.0]
 
 
 def settings(recipe: Recipe, gan: GAN) -> dict:
@@ -260,7 +416,7 @@ def settings(recipe: Recipe, gan: GAN) -> dict:
             "generator": serialize(gan.generator_optimizer),
             "discriminator": serialize(gan.discriminator_optimizer),
         },
-        **{key: getattr(recipe, key) for key in ("batch_size", "images", "epoch_images", "dtype", "seed")},
+        **{key: getattr(recipe, key) for key in SCALARS},
         "deviations": list(recipe.deviations),
     }
     return json.loads(json.dumps(plain, default=_plain))
@@ -271,29 +427,39 @@ def _plain(value):
 
 
 def _claim(folder, wanted, name):
-    """Writes `recipe.json`, or compares with the one that is there."""
+    """Writes `recipe.json`, or compares with the one of a run that was kept."""
+    path = folder / "recipe.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "recipe.json"
-        if path.is_file():
-            found = json.loads(path.read_text("utf-8"))["settings"]
-            _refuse_change(folder, found, wanted)
+        if path.is_file() and (folder / BACKUP).is_file():
+            _refuse_change(folder, path.read_text("utf-8"), wanted)
             return
         record = {"recipe": name, "settings": wanted, "environment": environment()}
-        path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        _write(path, json.dumps(record, indent=2) + "\n")
     except OSError as error:
         raise RecipeError(
-            f"The output folder {str(folder)!r} cannot be written ({error.strerror}); give another with --out."
+            f"The output folder {str(folder)!r} cannot be written ({error.strerror}); give another "
+            "with --out."
         ) from error
 
 
-def _refuse_change(folder, found, wanted):
+def _refuse_change(folder, text, wanted):
+    try:
+        found = json.loads(text)["settings"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecipeError(
+            f"'{folder}/recipe.json' is damaged ({_message(error)}); choose another folder"
+        ) from error
     old, new = _flat(found), _flat(wanted)
     changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-    if changed:
-        lines = "\n".join(f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in changed)
+    changed = [key for key in changed if not NUMBERED.fullmatch(key)]
+    lines = [f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in changed]
+    if len(lines) > MAX_CHANGES_SHOWN:
+        lines[MAX_CHANGES_SHOWN:] = [f"and {len(lines) - MAX_CHANGES_SHOWN} more"]
+    if lines:
         raise RecipeError(
-            f"{str(folder)!r} holds a run with other settings; choose another folder or restore them:\n{lines}"
+            f"{str(folder)!r} holds a run with other settings; choose another folder or restore "
+            "them:\n  " + "\n  ".join(lines)
         )
 
 
@@ -325,8 +491,8 @@ def environment() -> dict:
     }
 
 
-def _finish(folder, gan, seconds):
-    wall, cpu = _seconds(folder / "seconds.json")
+def _finish(folder, gan):
+    wall, cpu = _seconds(folder)
     images = int(gan.images_seen.numpy())
     result = {
         "steps": int(gan.step.numpy()),

@@ -1,4 +1,6 @@
-"""Conditional GAN (convolutional, labels joined at every layer) on Fashion-MNIST; minutes on two CPU cores."""
+"""Conditional GAN (convolutional, labels joined at every layer) on Fashion-MNIST; minutes on two
+CPU cores.
+"""
 
 from ganzoo.data import Dataset
 from ganzoo.recipe import Recipe
@@ -8,9 +10,7 @@ def model():
     from ganzoo.ema import EMA
     from ganzoo.families.cgan import CGAN
 
-    return CGAN(
-        28, 64, 20, networks="conv", ema=EMA(half_life_images=5_000, rampup=0.05)
-    )
+    return CGAN(28, 64, 20, networks="conv", ema=EMA(half_life_images=5_000, rampup=0.05))
 
 
 recipe = Recipe(

@@ -1,4 +1,6 @@
-"""DCGAN (pytorch/examples networks) on Fashion-MNIST at its own 28 x 28 pixels; minutes on two CPU cores."""
+"""DCGAN (pytorch/examples networks) on Fashion-MNIST at its own 28 x 28 pixels; minutes on two CPU
+cores.
+"""
 
 from ganzoo.data import Dataset
 from ganzoo.recipe import Recipe

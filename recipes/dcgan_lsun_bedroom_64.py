@@ -30,5 +30,8 @@ recipe = Recipe(
     batch_size=128,
     images=5 * 3_033_042,
     epoch_images=500_000,
-    deviations=("no L2 1e-5 on the weights", "3,033,042 training images as listed by LSUN, not the de-duplicated set"),
+    deviations=(
+        "no L2 1e-5 on the weights",
+        "3,033,042 training images as listed by LSUN, not the de-duplicated set",
+    ),
 )

@@ -11,8 +11,16 @@ def model():
     from ganzoo.families.vanilla_gan import VanillaGAN
 
     return VanillaGAN(
-        (28, 28, 1), 64, (512, 512), activation="relu", output="tanh", prior="normal", discriminator="leaky_relu",
-        discriminator_widths=(512, 256), dropout=(0.0, 0.3), initializer="glorot_uniform",
+        (28, 28, 1),
+        64,
+        (512, 512),
+        activation="relu",
+        output="tanh",
+        prior="normal",
+        discriminator="leaky_relu",
+        discriminator_widths=(512, 256),
+        dropout=(0.0, 0.3),
+        initializer="glorot_uniform",
         ema=EMA(half_life_images=10_000, rampup=0.05),
     )
 

@@ -1,6 +1,7 @@
 """Sixteen Gaussians on a 4 x 4 grid with every loss: which of them cover all modes?
 
-`ganzoo train gaussians_grid16:hinge`; without a loss, the non-saturating one. A minute each on two CPU cores.
+`ganzoo train gaussians_grid16:hinge`; without a loss, the non-saturating one. A minute each on two
+CPU cores.
 """
 
 from ganzoo.recipes import _gaussians

@@ -1,6 +1,7 @@
 """Eight Gaussians on a ring with every loss: which of them cover all modes?
 
-`ganzoo train gaussians_ring8:hinge`; without a loss, the non-saturating one. A minute each on two CPU cores.
+`ganzoo train gaussians_ring8:hinge`; without a loss, the non-saturating one. A minute each on two
+CPU cores.
 """
 
 from ganzoo.recipes import _gaussians

@@ -1,4 +1,6 @@
-"""LSGAN (DCGAN-like networks of its stability comparison) on Fashion-MNIST; minutes on two CPU cores."""
+"""LSGAN (DCGAN-like networks of its stability comparison) on Fashion-MNIST; minutes on two CPU
+cores.
+"""
 
 from ganzoo.data import Dataset
 from ganzoo.recipe import Recipe
@@ -9,7 +11,12 @@ def model():
     from ganzoo.families.lsgan import LSGAN
 
     return LSGAN(
-        28, 100, 64, channels=1, networks="dcgan", kernel_size=4,
+        28,
+        100,
+        64,
+        channels=1,
+        networks="dcgan",
+        kernel_size=4,
         ema=EMA(half_life_images=5_000, rampup=0.05),
     )
 

@@ -1,4 +1,6 @@
-"""WGAN-GP (the official MNIST networks, half as wide) on Fashion-MNIST; half an hour on two CPU cores."""
+"""WGAN-GP (the official MNIST networks, half as wide) on Fashion-MNIST; half an hour on two CPU
+cores.
+"""
 
 import keras
 

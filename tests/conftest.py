@@ -36,7 +36,7 @@ def shared():
     """Goldens and real checkpoints; absent is a failure under CI and a skip elsewhere."""
     folder = pathlib.Path(os.environ.get("GANZOO_SHARED", ROOT.parent / "shared"))
     if not (folder / "parity").is_dir():
-        message = f"No parity data in {folder}; set GANZOO_SHARED to the folder that holds `parity/`."
+        message = f"No parity data in {folder}; GANZOO_SHARED names the folder with `parity/`."
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
@@ -44,7 +44,7 @@ def shared():
 
 
 class Golden:
-    """Weight addresses of one network, in tests/golden/<name>.txt; `part` names those of a family."""
+    """Weight addresses of one network in tests/golden/<name>.txt; `part`: one of a family's."""
 
     def __init__(self, name, write):
         self.name, self.write = name, write
@@ -62,12 +62,12 @@ class Golden:
             file.write_text(text, encoding="utf-8")
         assert file.is_file(), f"{file.name} is missing; `pytest --write-golden` writes it."
         assert file.read_text(encoding="utf-8") == text, (
-            f"Addresses or shapes differ from {file.name}: published weights are stored under them. "
-            "If that is meant, write it anew with `pytest --write-golden` and say why in the commit."
+            f"Addresses or shapes differ from {file.name}: published weights are stored under "
+            "them. If that is meant, `pytest --write-golden` writes it anew; say why in the commit."
         )
 
 
 @pytest.fixture
 def golden(request):
-    """name -> `Golden`: compares addresses with tests/golden, or writes them with `--write-golden`."""
+    """name -> `Golden`: compares addresses with tests/golden, or writes them (the option)."""
     return lambda name: Golden(name, request.config.getoption("--write-golden"))

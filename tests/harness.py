@@ -1,4 +1,4 @@
-"""Checks that every layer, network and family must pass; the test files call them with their own objects.
+"""Checks that every layer, network and family must pass; the test files call them.
 
     def make():
         return DCGAN(28, 6, 4, channels=1, seed=3)  # no argument at its default where that can be
@@ -16,7 +16,6 @@ import contextlib
 import functools
 import inspect
 import json
-import re
 
 import keras
 import numpy as np
@@ -27,11 +26,12 @@ PLACES = ("xla", "two_replicas", "mixed_bfloat16")
 
 def images(count=16, size=16, channels=3, seed=0):
     """float32 [count, size, size, channels] in [-1, 1]."""
-    return np.random.RandomState(seed).uniform(-1, 1, (count, size, size, channels)).astype("float32")
+    random = np.random.RandomState(seed)
+    return random.uniform(-1, 1, (count, size, size, channels)).astype("float32")
 
 
 def batches(data, steps, batch_size=4):
-    """A data set of `steps` batches: arrays (alone, in a tuple, in a dict) are cut up and repeated."""
+    """A data set of `steps` batches: arrays (alone, in a tuple or dict) are cut up and repeated."""
     if not isinstance(data, tf.data.Dataset):
         data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size, drop_remainder=True)
     return data.repeat().take(steps)
@@ -66,13 +66,10 @@ def assert_same_weights(a, b, atol=0.0):
 
 
 def state_of(gan):
-    """Every number that training changes: weights, counters, both optimizers' slots, seeds' states."""
-    seed = re.compile(r"seed_generator_\d+")  # numbered by Keras
-    paths = [seed.sub("seed_generator", v.path) for v in gan.variables]
-    found = {f"model/{i}/{path}": v for i, (path, v) in enumerate(zip(paths, gan.variables))}
-    for player in ("generator", "discriminator"):
-        optimizer = gan.generator_optimizer if player == "generator" else gan.discriminator_optimizer
-        found.update({f"{player} optimizer/{v.path}": v for v in optimizer.variables})
+    """Every number that training changes: weights, counters, optimizers' slots, seeds' states."""
+    found = {f"model {i} {v.name}": v for i, v in enumerate(gan.variables)}
+    for player, optimizer in enumerate((gan.generator_optimizer, gan.discriminator_optimizer)):
+        found |= {f"optimizer {player} {i} {v.name}": v for i, v in enumerate(optimizer.variables)}
     return {key: np.array(v.value.numpy()) for key, v in found.items()}
 
 
@@ -85,7 +82,8 @@ def check_layer(make, *inputs, second_order=False, tolerance=2e-2, training=None
     Args:
         make: () -> layer, with a name and with non-default arguments.
         inputs: float32 arrays [B, ...].
-        second_order: bool. Compares the derivative of |d output / d input|^2 with finite differences.
+        second_order: bool. Compares the derivative of |d output / d input|^2 with finite
+            differences.
         tolerance: relative, of the finite differences (float32).
         training: passed to the layer where it is not `None`.
 
@@ -142,7 +140,8 @@ def check_second_order(function, tensors, tolerance=2e-2, step=1e-2):
     scale = step / max(float(tf.reduce_max(tf.abs(d))) for d in directions)
     ends = [penalty([x + s * scale * d for x, d in zip(tensors, directions)]) for s in (1, -1)]
     measured = float(ends[0] - ends[1]) / (2 * scale)
-    np.testing.assert_allclose(along, measured, rtol=tolerance, atol=tolerance * float(value) * 1e-2)
+    atol = tolerance * float(value) * 1e-2
+    np.testing.assert_allclose(along, measured, rtol=tolerance, atol=atol)
 
 
 # --- networks
@@ -164,8 +163,10 @@ def example_inputs(network, batch=2, seed=0):
     found = []
     for x in network.inputs:
         shape = (batch, *x.shape[1:])
-        floats = keras.backend.is_float_dtype(x.dtype)
-        found.append(random.randn(*shape).astype("float32") if floats else np.arange(batch, dtype="int32"))
+        if keras.backend.is_float_dtype(x.dtype):
+            found.append(random.randn(*shape).astype("float32"))
+        else:
+            found.append(np.arange(batch, dtype="int32"))
     return found[0] if len(found) == 1 else found
 
 
@@ -198,7 +199,8 @@ def check_network(network, golden=None, inputs=None):
 
 def networks_of(gan):
     """{name: network} of both players and of the averages."""
-    found = [n for player in gan.players().values() for n in player] + [a for a, _ in gan.averaged()]
+    found = [network for player in gan.players().values() for network in player]
+    found += [average for average, _ in gan.averaged()]
     assert len({n.name for n in found}) == len(found), "two networks have one name"
     return {n.name: n for n in found}
 
@@ -208,7 +210,7 @@ def check_family(make, data, golden=None, *, batch_size=4, generate=None, inputs
 
     Args:
         make: () -> GAN, small, with arguments that are not the defaults.
-        data: arrays (alone, in a tuple or a dict) of at least two batches, or a data set of batches.
+        data: arrays (alone, in a tuple or a dict) of at least two batches, or a data set.
         golden: what the fixture `golden("<family>")` gives, or `None`.
         generate: (gan, seed, batch_size) -> array. Defaults to 5 samples of `gan.generate`.
         inputs: {network name: inputs} for networks that are not functional.
@@ -233,10 +235,11 @@ def enough_steps(gan):
 
 
 def check_config(gan):
-    """Every named argument of the constructor is in the config, and the config makes the model again."""
+    """Every named argument of the constructor is in the config, which makes the model again."""
     config = gan.get_config()
     parameters = inspect.signature(type(gan).__init__).parameters.values()
-    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
+    kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    named = {p.name for p in parameters if p.kind in kinds} - {"self"}
     assert named <= set(config), f"not in get_config: {sorted(named - set(config))}"
     serialized = json.loads(json.dumps(keras.saving.serialize_keras_object(gan)))
     copy = keras.saving.deserialize_keras_object(serialized)
@@ -263,7 +266,7 @@ def check_precision(make):
 
 
 def check_fit(gan, data):
-    """Steps of `fit`: both players move, the logs are the declared ones and finite, the counters count."""
+    """Steps of `fit`: both players move, the logs are the declared ones and finite."""
     before = {name: network.get_weights() for name, network in networks_of(gan).items()}
     seen = int(gan.step.numpy())
     history = gan.fit(data, epochs=1, verbose=0).history
@@ -272,7 +275,7 @@ def check_fit(gan, data):
     assert all(np.isfinite(values).all() for values in history.values()), history
     for name, network in networks_of(gan).items():
         moved = [not np.array_equal(a, b) for a, b in zip(before[name], network.get_weights())]
-        assert sum(moved) > len(moved) / 2, f"only {sum(moved)} of {len(moved)} weights of {name} moved"
+        assert sum(moved) > len(moved) / 2, f"{name}: {sum(moved)} of {len(moved)} weights moved"
         assert all(np.isfinite(w).all() for w in network.get_weights()), name
     assert int(gan.step.numpy()) == seen + int(data.cardinality())
 
@@ -325,14 +328,15 @@ def check_resume(gan, data, generate):
         gan.save(f"{folder}/gan.keras")
         loaded = keras.saving.load_model(f"{folder}/gan.keras")
     assert type(loaded) is type(gan) and loaded.compiled
-    _assert_same_state(gan, loaded)
+    assert_same_state(gan, loaded)
     np.testing.assert_array_equal(generate(gan, 0, 5), generate(loaded, 0, 5))
     for model in (gan, loaded):
         model.fit(data, epochs=1, verbose=0)
-    _assert_same_state(gan, loaded)
+    assert_same_state(gan, loaded)
 
 
-def _assert_same_state(a, b):
+def assert_same_state(a, b):
+    """Two models agree to the last bit in everything that training changes."""
     a, b = state_of(a), state_of(b)
     assert sorted(a) == sorted(b)
     for key, value in a.items():

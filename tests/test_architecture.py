@@ -22,6 +22,7 @@ EAGER = {
     "__main__": "click hub",
     "augment": f"{KERAS} layers",
     "callbacks": f"{KERAS} generator metrics",
+    "cards": "",
     "convert.reader": "numpy ml_dtypes",
     "convert.source": "numpy convert.table",
     "convert.table": "numpy",

@@ -2,10 +2,10 @@
 
 Paper: Mirza and Osindero 2014, "Conditional Generative Adversarial Nets" (arXiv:1411.1784), section
 4.1: `networks="mlp"`; its code was not published.
-Convolutional: Newmu/dcgan_code, mnist/train_cond_dcgan.py: `networks="conv"`, the label concatenated
-at every layer.
-Differs: images in [-1, 1] instead of [0, 1], for which the sigmoid is stretched ("mlp") or replaced by
-tanh ("conv"); latents of the "mlp" are U(-1, 1), the paper's U(0, 1).
+Convolutional: Newmu/dcgan_code, mnist/train_cond_dcgan.py: `networks="conv"`, the label
+concatenated at every layer.
+Differs: images in [-1, 1] instead of [0, 1], for which the sigmoid is stretched ("mlp") or replaced
+by tanh ("conv"); latents of the "mlp" are U(-1, 1), the paper's U(0, 1).
 """
 
 import math
@@ -83,8 +83,8 @@ class CGANDenseGenerator(Generator):
     prior = "uniform"
 
     def __init__(
-        self, image_size=28, latent_dim=100, widths=(200, 1000, 1200), *, channels=1, num_classes=10,
-        num_attributes=0, dropout=0.5, name="generator", **kwargs,
+        self, image_size=28, latent_dim=100, widths=(200, 1000, 1200), *, channels=1,
+        num_classes=10, num_attributes=0, dropout=0.5, name="generator", **kwargs,
     ):
         shape = (image_size, image_size, channels)
         # Graph
@@ -218,8 +218,8 @@ class CGANConvDiscriminator(keras.Model):
     """
 
     def __init__(
-        self, image_size=28, width=64, *, channels=1, num_classes=10, num_attributes=0, kernel_size=5,
-        name="discriminator", **kwargs,
+        self, image_size=28, width=64, *, channels=1, num_classes=10, num_attributes=0,
+        kernel_size=5, name="discriminator", **kwargs,
     ):
         blocks, _ = blocks_of(image_size)
         # Graph
@@ -287,10 +287,13 @@ class CGAN(LatentGAN):
     def __init__(
         self, image_size=28, latent_dim=100, width=64, *, channels=1, num_classes=10,
         num_attributes=0, networks="mlp", kernel_size=5,
-        mlp_widths=((200, 1000, 1200), (240, 50, 240)), dropout=0.5, loss="non_saturating", **kwargs,
+        mlp_widths=((200, 1000, 1200), (240, 50, 240)), dropout=0.5, loss="non_saturating",
+        **kwargs,
     ):
         if networks not in NETWORKS:
-            raise ValueError(f"`networks` must be one of {NETWORKS}. Received: networks={networks!r}")
+            raise ValueError(
+                f"`networks` must be one of {NETWORKS}. Received: networks={networks!r}"
+            )
         shared = dict(channels=channels, num_classes=num_classes, num_attributes=num_attributes)
         if networks == "mlp":
             sizes = dict(dropout=dropout, **shared)
@@ -303,7 +306,8 @@ class CGAN(LatentGAN):
         super().__init__(generator, discriminator, loss=loss, **kwargs)
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, width=width, networks=networks,
-            kernel_size=kernel_size, mlp_widths=tuple(map(tuple, mlp_widths)), dropout=dropout, **shared,
+            kernel_size=kernel_size, mlp_widths=tuple(map(tuple, mlp_widths)), dropout=dropout,
+            **shared,
         )
 
     def default_optimizers(self):

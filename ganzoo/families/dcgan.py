@@ -1,11 +1,13 @@
 """DCGAN: deep convolutional GAN.
 
-Paper: Radford, Metz and Chintala 2016, "Unsupervised Representation Learning with Deep Convolutional Generative
-Adversarial Networks" (arXiv:1511.06434), section 3.
-Official code: Newmu/dcgan_code (Theano, 5 x 5 kernels, 128 maps, uniform latents); its best-known port:
-pytorch/examples dcgan (4 x 4 kernels, 64 maps, normal latents). Both are these networks with other arguments.
+Paper: Radford, Metz and Chintala 2016, "Unsupervised Representation Learning with Deep
+Convolutional Generative Adversarial Networks" (arXiv:1511.06434), section 3.
+Official code: Newmu/dcgan_code (Theano, 5 x 5 kernels, 128 maps, uniform latents); its best-known
+port: pytorch/examples dcgan (4 x 4 kernels, 64 maps, normal latents). Both are these networks with
+other arguments.
 Matches: pytorch/examples' weights give its outputs, in evaluation and in training mode (tests).
-Differs: the paper's dense first and last layers are written as the equivalent full-size convolutions.
+Differs: the paper's dense first and last layers are written as the equivalent full-size
+convolutions.
 """
 
 import keras
@@ -24,7 +26,7 @@ VARIANTS = {  # kernel_size, prior, fakes
 
 
 def norm(name):
-    """Batch normalisation whose gain starts at N(1, 0.02)."""  # dcgan_code train_uncond_dcgan.py; examples weights_init
+    """Batch normalisation whose gain starts at N(1, 0.02), as in both official codes."""
     return BatchNormalization(gamma_initializer=NORMAL(1.0, 0.02), name=name)
 
 
@@ -35,7 +37,8 @@ class DCGANGenerator(Generator):
     Args:
         image_size: int, 4 to 7 times a power of two. Defaults to 64.
         latent_dim: int > 0. Defaults to 100.
-        width: int > 0. Maps before the last layer; doubled for each halving of the side. Defaults to 64.
+        width: int > 0. Maps before the last layer; doubled for each halving of the side. Defaults
+            to 64.
         channels: int > 0. Defaults to 3.
         kernel_size: 4 or 5. Defaults to 4.
         prior: `"normal"` or `"uniform"`.
@@ -45,20 +48,34 @@ class DCGANGenerator(Generator):
     """
 
     def __init__(
-        self, image_size=64, latent_dim=100, width=64, *, channels=3, kernel_size=4, prior="normal",
-        name="generator", **kwargs,
+        self,
+        image_size=64,
+        latent_dim=100,
+        width=64,
+        *,
+        channels=3,
+        kernel_size=4,
+        prior="normal",
+        name="generator",
+        **kwargs,
     ):
         # Graph
         with keras.name_scope(name):
             latents = keras.Input((latent_dim,), name="latents")
-            x = up_stack(latents, image_size, width, channels=channels, kernel_size=kernel_size, norm=norm)
+            x = up_stack(
+                latents, image_size, width, channels=channels, kernel_size=kernel_size, norm=norm
+            )
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__(latents, images, name=name, **kwargs)
         # Config
         self.latent_dim, self.prior = latent_dim, prior
         self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels,
-            kernel_size=kernel_size, prior=prior,
+            image_size=image_size,
+            latent_dim=latent_dim,
+            width=width,
+            channels=channels,
+            kernel_size=kernel_size,
+            prior=prior,
         )
 
     def get_config(self):
@@ -83,7 +100,9 @@ class DCGANDiscriminator(keras.Model):
             logits = down_stack(images, width, kernel_size=kernel_size, norm=norm)
         super().__init__(images, logits, name=name, **kwargs)
         # Config
-        self.config = dict(image_size=image_size, width=width, channels=channels, kernel_size=kernel_size)
+        self.config = dict(
+            image_size=image_size, width=width, channels=channels, kernel_size=kernel_size
+        )
 
     def get_config(self):
         return {**self.config, "name": self.name}
@@ -98,38 +117,62 @@ class DCGAN(LatentGAN):
 
     Args:
         image_size, latent_dim, width, channels: see `DCGANGenerator`.
-        discriminator_width: int > 0 or `None`, the same as `width`. See `DCGANDiscriminator`. Defaults to `None`.
-        variant: `"pytorch"` (pytorch/examples: kernel 4, normal latents, both players see the same fakes) or
-            `"paper"` (dcgan_code: kernel 5, uniform latents, fresh fakes for each player).
+        discriminator_width: int > 0 or `None`, the same as `width`. See `DCGANDiscriminator`.
+            Defaults to `None`.
+        variant: `"pytorch"` (pytorch/examples: kernel 4, normal latents, both players see the same
+            fakes) or `"paper"` (dcgan_code: kernel 5, uniform latents, fresh fakes for each
+            player).
         loss: `AdversarialLoss` or its name. Defaults to `"non_saturating"`.
         **kwargs: `penalties`, `critic_steps`, `ema`, `seed` of `LatentGAN`.
 
-    Left out: the official code's weight decay (L2 1e-5 on all weights): give an optimizer with `weight_decay`.
+    Left out: the official code's weight decay (L2 1e-5 on all weights): give an optimizer with
+        `weight_decay`.
     Reference: arXiv:1511.06434.
     """
 
     def __init__(
-        self, image_size=64, latent_dim=100, width=64, *, channels=3, discriminator_width=None,
-        variant="pytorch", loss="non_saturating", **kwargs,
+        self,
+        image_size=64,
+        latent_dim=100,
+        width=64,
+        *,
+        channels=3,
+        discriminator_width=None,
+        variant="pytorch",
+        loss="non_saturating",
+        **kwargs,
     ):
         if variant not in VARIANTS:
-            raise ValueError(f"`variant` must be one of {tuple(VARIANTS)}. Received: variant={variant!r}")
+            raise ValueError(
+                f"`variant` must be one of {tuple(VARIANTS)}. Received: variant={variant!r}"
+            )
         kernel_size, prior, fakes = VARIANTS[variant]
         super().__init__(
             DCGANGenerator(
-                image_size, latent_dim, width, channels=channels, kernel_size=kernel_size, prior=prior
+                image_size,
+                latent_dim,
+                width,
+                channels=channels,
+                kernel_size=kernel_size,
+                prior=prior,
             ),
             DCGANDiscriminator(
-                image_size, width if discriminator_width is None else discriminator_width,
-                channels=channels, kernel_size=kernel_size,
+                image_size,
+                width if discriminator_width is None else discriminator_width,
+                channels=channels,
+                kernel_size=kernel_size,
             ),
             loss=loss,
             fakes=fakes,
             **kwargs,
         )
         self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels,
-            discriminator_width=discriminator_width, variant=variant,
+            image_size=image_size,
+            latent_dim=latent_dim,
+            width=width,
+            channels=channels,
+            discriminator_width=discriminator_width,
+            variant=variant,
         )
 
     def default_optimizers(self):
@@ -139,4 +182,6 @@ class DCGAN(LatentGAN):
         }
 
     def get_config(self):
-        return {**super().get_config(), **self.config}
+        config = super().get_config()
+        del config["fakes"]
+        return {**config, **self.config}

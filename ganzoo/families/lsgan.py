@@ -4,8 +4,8 @@ Paper: Mao et al. 2017, "Least Squares Generative Adversarial Networks" (arXiv:1
 Official code: xudonmao/LSGAN (TensorFlow 1): vgg.py and train_lsun.py are `networks="lsun"`,
 stability_comparison/*/dcgan64.py is DCGAN's pair, `networks="dcgan"`.
 Matches: shapes and strides of the paper's figure 1 and of vgg.py ("same" padding as in TensorFlow).
-Differs: no biases where batch normalisation removes them. The official loss is summed over the batch,
-here it is its mean: the same for Adam, batch_size times smaller for SGD.
+Differs: no biases where batch normalisation removes them. The official loss is summed over the
+batch, here it is its mean: the same for Adam, batch_size times smaller for SGD.
 """
 
 import keras
@@ -64,7 +64,8 @@ class LSGANGenerator(Generator):
                 x = _vgg_up(latents, image_size, width, channels)
             else:
                 x = up_stack(
-                    latents, image_size, width, channels=channels, kernel_size=kernel_size, norm=_norm
+                    latents, image_size, width, channels=channels, kernel_size=kernel_size,
+                    norm=_norm,
                 )
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__(latents, images, name=name, **kwargs)
@@ -97,8 +98,8 @@ def _vgg_up(latents, image_size, width, channels):
 
 def _transposed(x, filters, strides, name, use_bias=False):
     return keras.layers.Conv2DTranspose(
-        filters, 3, strides=strides, padding="same", use_bias=use_bias, kernel_initializer=_normal(),
-        name=name,
+        filters, 3, strides=strides, padding="same", use_bias=use_bias,
+        kernel_initializer=_normal(), name=name,
     )(x)
 
 
@@ -158,8 +159,8 @@ def _vgg_down(images, width):
 class LSGAN(LatentGAN):
     """Least squares GAN.
 
-    Phases: `discriminator` (`adversarial`), `generator` (`adversarial`), each on every step, looking
-    at the same fakes.
+    Phases: `discriminator` (`adversarial`), `generator` (`adversarial`), each on every step,
+    looking at the same fakes.
     Published optimizers: "lsun": Adam 1e-3, beta_1 0.5 (train_lsun.py); "dcgan": Adam 2e-4, beta_1
     0.5 (stability_comparison/BN_G_ls_adam). The paper's other stability test is RMSProp 2e-4 for
     both players.
@@ -201,5 +202,5 @@ class LSGAN(LatentGAN):
 
     def get_config(self):
         config = super().get_config()
-        del config["loss"]
+        del config["loss"], config["fakes"]
         return {**config, **self.config}

@@ -22,7 +22,7 @@ RANGES = {"generator": 0.05, "discriminator": 0.005}  # mnist.yaml, `irange`
 
 
 def kernels(initializer, player):
-    """() -> a fresh initializer: one instance would give every kernel of a shape the same values."""
+    """() -> a fresh initializer: one instance gives all kernels of a shape the same values."""
     if initializer == "paper":
         return lambda: keras.initializers.RandomUniform(-RANGES[player], RANGES[player])
     one = keras.initializers.get(initializer)
@@ -96,10 +96,10 @@ class VanillaGANDiscriminator(keras.Model):
     Args:
         shape: see `VanillaGANGenerator`.
         widths: tuple of int. Units of the hidden layers. Defaults to `(240, 240)`.
-        hidden: `"maxout"` (five pieces per unit), `"leaky_relu"` (slope 0.2) or another activation's
-            name.
-        dropout: pair of floats in [0, 1). Shares of the inputs and of each hidden layer's units that
-            are dropped in training. Defaults to `(0.2, 0.5)`.
+        hidden: `"maxout"` (five pieces per unit), `"leaky_relu"` (slope 0.2) or another
+            activation's name.
+        dropout: pair of floats in [0, 1). Shares of the inputs and of each hidden layer's units
+            that are dropped in training. Defaults to `(0.2, 0.5)`.
         initializer: as in `VanillaGANGenerator`; `"paper"`: U(-0.005, 0.005).
     Input shape: float [B, *shape].
     Output shape: float32 [B, 1].

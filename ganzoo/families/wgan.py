@@ -2,12 +2,13 @@
 
 Paper: Arjovsky, Chintala and Bottou 2017, "Wasserstein GAN" (arXiv:1701.07875), algorithm 1.
 Official code: martinarjovsky/WassersteinGAN, `main.py` with `models/dcgan.py`.
-Matches: the networks, their initial weights, the clipping of every critic parameter (batch normalisation's too), the
-schedule of the critic's warm-ups, RMSProp with PyTorch's conventions.
-Differs: the official code clips before each critic step, here a constraint clips the initial weights and then after
-each update: every gradient is that of the same clipped critic, but the generator meets it clipped, not one update
-later. The official critic is trained to be low on real images, which is this one with its sign changed. The official
-warm-ups end with the epoch if the data run out; here they are counted in steps.
+Matches: the networks, their initial weights, the clipping of every critic parameter (batch
+normalisation's too), the schedule of the critic's warm-ups, RMSProp with PyTorch's conventions.
+Differs: the official code clips before each critic step; here a constraint clips the initial
+weights and then after each update. Every critic gradient is that of the same clipped critic; the
+generator meets it clipped, too, and not one update later. The official critic is trained to be low
+on real images, which is this one with its sign changed. The official warm-ups end with the epoch if
+the data run out; here they are counted in steps.
 """
 
 import bisect
@@ -31,7 +32,8 @@ class WarmUpPhase(Phase):
     """The generator's phase between critic runs of two lengths.
 
     Generator iteration g, counted from 0, is the last step of a run of n(g) critic steps:
-    n(g) = `warmup_steps` if g < `warmup_iterations` or g is a multiple of `warmup_every`, else `critic_steps`.
+    n(g) = `warmup_steps` if g < `warmup_iterations` or g is a multiple of `warmup_every`, else
+    `critic_steps`.
 
     Args: see `WGAN`.
     Reference: WassersteinGAN `main.py`, `Diters`.
@@ -65,7 +67,9 @@ class WarmUpPhase(Phase):
         early = min(iteration, self.warmup_iterations)
         # multiples of warmup_every in [early, iteration)
         regular = -(-iteration // self.warmup_every) - -(-early // self.warmup_every)
-        return self.critic_steps * iteration + (self.warmup_steps - self.critic_steps) * (early + regular)
+        return self.critic_steps * iteration + (self.warmup_steps - self.critic_steps) * (
+            early + regular
+        )
 
     def due(self, step):
         run = bisect.bisect_left(range(step + 2), step + 1, key=self.first_step)
@@ -79,14 +83,17 @@ class WGANGenerator(Generator):
     Args:
         image_size: int, 4 to 7 times a power of two. Defaults to 64.
         latent_dim: int > 0. Defaults to 100.
-        width: int > 0. Maps before the last layer; doubled for each halving of the side. Defaults to 64.
+        width: int > 0. Maps before the last layer; doubled for each halving of the side. Defaults
+            to 64.
         channels: int > 0. Defaults to 3.
     Input shape: float32 [B, latent_dim], N(0, 1).
     Output shape: float32 [B, image_size, image_size, channels] in [-1, 1].
     Reference: WassersteinGAN `models/dcgan.py`, `DCGAN_G`.
     """
 
-    def __init__(self, image_size=64, latent_dim=100, width=64, *, channels=3, name="generator", **kwargs):
+    def __init__(
+        self, image_size=64, latent_dim=100, width=64, *, channels=3, name="generator", **kwargs
+    ):
         # Graph
         with keras.name_scope(name):
             latents = keras.Input((latent_dim,), name="latents")
@@ -95,7 +102,9 @@ class WGANGenerator(Generator):
         super().__init__(latents, images, name=name, **kwargs)
         # Config
         self.latent_dim = latent_dim
-        self.config = dict(image_size=image_size, latent_dim=latent_dim, width=width, channels=channels)
+        self.config = dict(
+            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels
+        )
 
     def get_config(self):
         return {**self.config, "name": self.name}
@@ -103,24 +112,32 @@ class WGANGenerator(Generator):
 
 @register
 class WGANDiscriminator(keras.Model):
-    """Images to critic values by strided convolutions of 4 x 4; every weight stays in [-clip, clip].
+    """Images to critic values by strided convolutions; every weight stays in [-clip, clip].
 
     Args:
-        image_size, width, channels: see `WGANGenerator`; `width` counts the maps after the first layer.
+        image_size, width, channels: see `WGANGenerator`; `width` counts the maps after the first
+            layer.
         clip: float > 0. Defaults to 0.01.
     Input shape: float [B, image_size, image_size, channels] in [-1, 1].
     Output shape: float32 [B, 1].
     Reference: WassersteinGAN `models/dcgan.py`, `DCGAN_D`.
     """
 
-    def __init__(self, image_size=64, width=64, *, channels=3, clip=0.01, name="discriminator", **kwargs):
+    def __init__(
+        self, image_size=64, width=64, *, channels=3, clip=0.01, name="discriminator", **kwargs
+    ):
         constraint = WeightClip(clip)
         # Graph
         with keras.name_scope(name):
             images = keras.Input((image_size, image_size, channels), name="images")
             logits = down_stack(
-                images, width, kernel_size=4, constraint=constraint,
-                norm=lambda name: _norm(name, gamma_constraint=constraint, beta_constraint=constraint),
+                images,
+                width,
+                kernel_size=4,
+                constraint=constraint,
+                norm=lambda name: _norm(
+                    name, gamma_constraint=constraint, beta_constraint=constraint
+                ),
             )
         super().__init__(images, logits, name=name, **kwargs)
         for weight in self.trainable_variables:
@@ -141,27 +158,42 @@ def _norm(name, **constraints):
 class WGAN(LatentGAN):
     """Wasserstein GAN with weight clipping.
 
-    Phases: `discriminator` (`adversarial`) on every step; `generator` (`adversarial`) on the last step of each
-    critic run, see `WarmUpPhase`. -`d_loss` estimates the Wasserstein distance up to a constant factor.
+    Phases: `discriminator` (`adversarial`) on every step; `generator` (`adversarial`) on the last
+    step of each critic run, see `WarmUpPhase`. -`d_loss` estimates the Wasserstein distance up to a
+    constant factor.
     Published optimizers: RMSProp 5e-5, both players.
 
     Args:
         image_size, latent_dim, width, channels: see `WGANGenerator`.
         clip: float > 0. Largest size of a critic weight. Defaults to 0.01.
         critic_steps: int >= 1. Critic steps per generator step. Defaults to 5.
-        warmup_steps: int >= 1. The same in a warm-up; equal to `critic_steps` means none. Defaults to 100.
-        warmup_iterations: int >= 0. Warm-ups before each of the first generator steps. Defaults to 25.
-        warmup_every: int >= 1. A warm-up before each generator step of this number's multiples. Defaults to 500.
+        warmup_steps: int >= 1. The same in a warm-up; equal to `critic_steps` means none. Defaults
+            to 100.
+        warmup_iterations: int >= 0. Warm-ups before each of the first generator steps. Defaults to
+            25.
+        warmup_every: int >= 1. A warm-up before each generator step of this number's multiples.
+            Defaults to 500.
         **kwargs: `penalties`, `augment`, `ema`, `seed` of `LatentGAN`.
 
-    Left out: the official code's MLP networks, extra layers, networks without batch normalisation and `--adam`
-    (the paper advises against momentum: section 4.3; pass optimizers to `compile` for it).
+    Left out: the official code's MLP networks, extra layers, networks without batch normalisation
+    and `--adam` (the paper advises against momentum: section 4.3; pass optimizers to `compile` for
+    it).
     Reference: arXiv:1701.07875, algorithm 1 (c = 0.01, m = 64, n_critic = 5).
     """
 
     def __init__(
-        self, image_size=64, latent_dim=100, width=64, *, channels=3, clip=0.01, critic_steps=5, warmup_steps=100,
-        warmup_iterations=25, warmup_every=500, **kwargs,
+        self,
+        image_size=64,
+        latent_dim=100,
+        width=64,
+        *,
+        channels=3,
+        clip=0.01,
+        critic_steps=5,
+        warmup_steps=100,
+        warmup_iterations=25,
+        warmup_every=500,
+        **kwargs,
     ):
         super().__init__(
             WGANGenerator(image_size, latent_dim, width, channels=channels),
@@ -171,7 +203,9 @@ class WGAN(LatentGAN):
             **kwargs,
         )
         self.warmup = dict(
-            warmup_steps=warmup_steps, warmup_iterations=warmup_iterations, warmup_every=warmup_every
+            warmup_steps=warmup_steps,
+            warmup_iterations=warmup_iterations,
+            warmup_every=warmup_every,
         )
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, width=width, channels=channels, clip=clip

@@ -1,18 +1,20 @@
 """WGAN-GP: a critic kept Lipschitz by a gradient penalty.
 
-Paper: Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, "Improved Training of Wasserstein GANs"
-(arXiv:1704.00028), algorithm 1 and appendix.
-Official code: igul222/improved_wgan_training (TensorFlow 1); best-known reproduction: kwotsin/mimicry (PyTorch).
-Matches: mimicry's weights give its outputs, penalty and gradients (tests). The official networks are
+Paper: Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, "Improved Training of Wasserstein
+GANs" (arXiv:1704.00028), algorithm 1 and appendix.
+Official code: igul222/improved_wgan_training (TensorFlow 1); best-known reproduction:
+kwotsin/mimicry (PyTorch).
+Matches: mimicry's weights give its outputs, penalty and gradients (tests). The networks are
     "dcgan"    `gan_mnist.py` (28 px), `gan_cifar.py` (32 px) and the DCGAN pair of `gan_64x64.py`;
-    "resnet"   `gan_cifar_resnet.py` (28 and 32 px) and the "Good" pair of `gan_64x64.py` (from 48 px on);
+    "resnet"   `gan_cifar_resnet.py` (28 and 32 px) and the "Good" pair of `gan_64x64.py` (larger);
     "mimicry"  `wgan_gp_32.py`, 48, 64 and 128.
-Differs: images are in [-1, 1] with a tanh at every size (`gan_mnist.py` has a sigmoid); batch normalisation is per map
-from the first layer on and keeps running statistics for `generate` (the official code samples with those of the batch);
-initial kernels are `gan_cifar.py`'s for "dcgan" at every size (the DCGAN pair of `gan_64x64.py` has 0.02), Glorot's
-for 1 x 1 and the last convolutions, and biases start at 0 (mimicry leaves these two to PyTorch's defaults).
-Left out: the conditional (AC-GAN) variant of `gan_cifar_resnet.py`, its dequantisation noise and its doubled generator
-batch; the other networks of `gan_64x64.py`.
+Differs: images are in [-1, 1] with a tanh at every size (`gan_mnist.py` has a sigmoid); batch
+normalisation is per map from the first layer on and keeps running statistics for `generate` (the
+official code samples with those of the batch); initial kernels are `gan_cifar.py`'s for "dcgan" at
+every size (the DCGAN pair of `gan_64x64.py` has 0.02), Glorot's for 1 x 1 and the last
+convolutions, and biases start at 0 (mimicry leaves these two to PyTorch's defaults).
+Left out: the conditional (AC-GAN) variant of `gan_cifar_resnet.py`, its dequantisation noise and
+its doubled generator batch; the other networks of `gan_64x64.py`.
 """
 
 import keras
@@ -52,7 +54,7 @@ MIMICRY_DOWN = {  # shift of the first block; (shift, pool) of the others
 
 
 def published_widths(networks: str, image_size: int) -> tuple[int, int]:
-    """Widths of the generator and of the critic in the source's script; 64 for sizes that it does not have."""
+    """(generator, critic) widths in the source's script; 64 for sizes that it does not have."""
     return WIDTHS.get((networks, image_size), (64, 64))
 
 
@@ -65,17 +67,18 @@ def _check_choice(name, value, legal):
 def _check_mimicry(image_size, width):
     if image_size not in MIMICRY_UP:
         raise ValueError(
-            f'networks="mimicry" has image sizes {tuple(MIMICRY_UP)}; use networks="resnet" for others. '
-            f"Received: image_size={image_size}"
+            f'networks="mimicry" has image sizes {tuple(MIMICRY_UP)}; use networks="resnet" for '
+            f"others. Received: image_size={image_size}"
         )
     if image_size > 32 and width < 16:
         raise ValueError(
-            f"`width` must be >= 16, because the largest maps have a sixteenth of it. Received: width={width}"
+            "`width` must be >= 16, because the largest maps have a sixteenth of it. "
+            f"Received: width={width}"
         )
 
 
 def _sides(image_size):
-    """Sides of the DCGAN-like networks' maps, from the image down: halved, rounding up, while above 6."""
+    """Sides of the DCGAN-like networks' maps, image first: halved, rounded up, while above 6."""
     sides = [image_size]
     while sides[-1] > 6:
         sides.append(-(-sides[-1] // 2))
@@ -85,8 +88,9 @@ def _sides(image_size):
 
 
 def _strided_uniform(fan_in, fan_out):
-    """Uniform with variance 4 / (fan_in + fan_out), fans counted per output pixel of a stride-2 layer."""
-    limit = (12.0 / (fan_in + fan_out)) ** 0.5  # improved_wgan_training conv2d.py, deconv2d.py: `he_init`
+    """Uniform with variance 4 / (fan_in + fan_out)."""
+    # improved_wgan_training conv2d.py, deconv2d.py: he_init; a stride divides the fan it skips
+    limit = (12.0 / (fan_in + fan_out)) ** 0.5
     return keras.initializers.RandomUniform(-limit, limit)
 
 
@@ -124,8 +128,12 @@ def _dcgan_generator(latents, image_size, width, channels, norm):
 
 def _double(x, filters, **options):
     return keras.layers.Conv2DTranspose(
-        filters, 5, strides=2, padding="same",
-        kernel_initializer=_strided_uniform(x.shape[-1] * 25 / 4, filters * 25), **options,
+        filters,
+        5,
+        strides=2,
+        padding="same",
+        kernel_initializer=_strided_uniform(x.shape[-1] * 25 / 4, filters * 25),
+        **options,
     )(x)
 
 
@@ -137,7 +145,13 @@ def _resnet_generator(latents, image_size, width, channels, norm):
         widths = [widths[0], *widths]
     # gan_64x64.py leaves out the bias in front of a normalisation
     return _residual_generator(
-        latents, base, widths, channels=channels, norm=norm, interpolation="nearest", use_bias=image_size <= 32
+        latents,
+        base,
+        widths,
+        channels=channels,
+        norm=norm,
+        interpolation="nearest",
+        use_bias=image_size <= 32,
     )
 
 
@@ -145,7 +159,9 @@ def _mimicry_generator(latents, image_size, width, channels, norm):
     _check_mimicry(image_size, width)
     base, shifts = MIMICRY_UP[image_size]
     widths = [width, *(width >> shift for shift in shifts)]
-    return _residual_generator(latents, base, widths, channels=channels, norm=norm, interpolation="bilinear")
+    return _residual_generator(
+        latents, base, widths, channels=channels, norm=norm, interpolation="bilinear"
+    )
 
 
 def _residual_generator(latents, side, widths, *, channels, norm, **options):
@@ -167,8 +183,12 @@ def _dcgan_critic(images, width, norm):
     for i in range(len(_sides(images.shape[1])) - 1):
         filters = width * 2**i
         x = keras.layers.Conv2D(
-            filters, 5, strides=2, padding="same",
-            kernel_initializer=_strided_uniform(x.shape[-1] * 25, filters * 25 / 4), name=f"down{i}",
+            filters,
+            5,
+            strides=2,
+            padding="same",
+            kernel_initializer=_strided_uniform(x.shape[-1] * 25, filters * 25 / 4),
+            name=f"down{i}",
         )(x)
         if i > 0:
             x = norm(f"norm{i}")(x)
@@ -192,7 +212,9 @@ def _resnet_critic(images, width, norm):
 def _mimicry_critic(images, width, norm):
     _check_mimicry(images.shape[1], width)
     if norm is not no_norm:
-        raise ValueError('networks="mimicry" has no normalisation in its critic. Received: norm="layer"')
+        raise ValueError(
+            'networks="mimicry" has no normalisation in its critic. Received: norm="layer"'
+        )
     first, blocks = MIMICRY_DOWN[images.shape[1]]
     x = first_down_block(images, width >> first, name="block0")
     for k, (shift, pool) in enumerate(blocks, start=1):
@@ -214,11 +236,11 @@ class WGANGPGenerator(Generator):
     """Latents to images.
 
     Args:
-        image_size: int. "dcgan": even and > 6; "resnet": 4 to 7 times a power of two; "mimicry": 32, 48, 64 or 128.
-            Defaults to 64.
+        image_size: int. "dcgan": even and > 6; "resnet": 4 to 7 times a power of two; "mimicry":
+            32, 48, 64 or 128. Defaults to 64.
         latent_dim: int > 0. Defaults to 128.
-        width: int > 0. The scripts' `DIM` ("dcgan", "resnet": maps at the largest side) or `ngf` ("mimicry": maps at
-            the smallest side). Defaults to 64.
+        width: int > 0. The scripts' `DIM` ("dcgan", "resnet": maps at the largest side) or `ngf`
+            ("mimicry": maps at the smallest side). Defaults to 64.
         channels: int > 0. Defaults to 3.
         networks: `"dcgan"`, `"resnet"` or `"mimicry"`. Defaults to `"dcgan"`.
         norm: `"batch"` or `"none"` (`gan_mnist.py`). Defaults to `"batch"`.
@@ -228,8 +250,16 @@ class WGANGPGenerator(Generator):
     """
 
     def __init__(
-        self, image_size=64, latent_dim=128, width=64, *, channels=3, networks="dcgan", norm="batch",
-        name="generator", **kwargs,
+        self,
+        image_size=64,
+        latent_dim=128,
+        width=64,
+        *,
+        channels=3,
+        networks="dcgan",
+        norm="batch",
+        name="generator",
+        **kwargs,
     ):
         build = GENERATORS[_check_choice("networks", networks, NETWORKS)]
         factory = GENERATOR_NORMS[_check_choice("norm", norm, tuple(GENERATOR_NORMS))]
@@ -241,7 +271,11 @@ class WGANGPGenerator(Generator):
         # Config
         self.latent_dim = latent_dim
         self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels, networks=networks,
+            image_size=image_size,
+            latent_dim=latent_dim,
+            width=width,
+            channels=channels,
+            networks=networks,
             norm=norm,
         )
 
@@ -256,14 +290,21 @@ class WGANGPDiscriminator(keras.Model):
     Args:
         image_size, channels, networks: see `WGANGPGenerator`.
         width: int > 0. The scripts' `DIM`, or `ndf` for "mimicry". Defaults to 64.
-        norm: `"none"` or `"layer"`: layer normalisation over each sample, gain and bias per map (`gan_64x64.py`).
-            Not with "mimicry". Defaults to `"none"`.
+        norm: `"none"` or `"layer"`: layer normalisation over each sample, gain and bias per map
+            (`gan_64x64.py`). Not with "mimicry". Defaults to `"none"`.
     Input shape: float [B, image_size, image_size, channels] in [-1, 1].
     Output shape: float32 [B, 1].
     """
 
     def __init__(
-        self, image_size=64, width=64, *, channels=3, networks="dcgan", norm="none", name="discriminator",
+        self,
+        image_size=64,
+        width=64,
+        *,
+        channels=3,
+        networks="dcgan",
+        norm="none",
+        name="discriminator",
         **kwargs,
     ):
         build = CRITICS[_check_choice("networks", networks, NETWORKS)]
@@ -287,17 +328,19 @@ class WGANGPDiscriminator(keras.Model):
 class WGANGP(LatentGAN):
     """Wasserstein GAN with gradient penalty.
 
-    Phases: `discriminator` (`adversarial`, `gradient_penalty`) on every step; `generator` (`adversarial`) on the last
-    of every `critic_steps` steps. -`discriminator/adversarial` estimates the Wasserstein distance.
-    Published optimizers: Adam 1e-4 (0.5, 0.9) for "dcgan" below 64 px (`gan_mnist.py`, `gan_cifar.py`); 1e-4 (0, 0.9)
-    for "dcgan" from 64 px and "resnet" above 32 px (`gan_64x64.py`); 2e-4 (0, 0.9) for "resnet" up to 32 px
-    (`gan_cifar_resnet.py`) and "mimicry", whose sources let the rate fall to 0 linearly over 100,000 generator steps:
-    give `compile` optimizers with a `keras.optimizers.schedules.PolynomialDecay` for that.
+    Phases: `discriminator` (`adversarial`, `gradient_penalty`) on every step; `generator`
+    (`adversarial`) on the last of every `critic_steps` steps. -`discriminator/adversarial`
+    estimates the Wasserstein distance.
+    Published optimizers: Adam 1e-4 (0.5, 0.9) for "dcgan" below 64 px (`gan_mnist.py`,
+    `gan_cifar.py`); 1e-4 (0, 0.9) for "dcgan" from 64 px and "resnet" above 32 px (`gan_64x64.py`);
+    2e-4 (0, 0.9) for "resnet" up to 32 px (`gan_cifar_resnet.py`) and "mimicry", whose sources let
+    the rate fall to 0 linearly over 100,000 generator steps: give `compile` optimizers with a
+    `keras.optimizers.schedules.PolynomialDecay` for that.
 
     Args:
         image_size, latent_dim, channels, networks: see `WGANGPGenerator`.
-        width: int > 0. Width of the generator; of both networks if `critic_width` is not given. Defaults to the
-            script's, see `published_widths`.
+        width: int > 0. Width of the generator; of both networks if `critic_width` is not
+            given. Defaults to the script's, see `published_widths`.
         critic_width: int > 0. Defaults to `width` if that is given, else to the script's.
         generator_norm: `"batch"` or `"none"`. Defaults to `"batch"`.
         critic_norm: `"none"` or `"layer"`. Defaults to `"none"`.
@@ -309,8 +352,19 @@ class WGANGP(LatentGAN):
     """
 
     def __init__(
-        self, image_size=64, latent_dim=128, width=None, *, channels=3, networks="dcgan", critic_width=None,
-        generator_norm="batch", critic_norm="none", gradient_penalty=10.0, critic_steps=5, **kwargs,
+        self,
+        image_size=64,
+        latent_dim=128,
+        width=None,
+        *,
+        channels=3,
+        networks="dcgan",
+        critic_width=None,
+        generator_norm="batch",
+        critic_norm="none",
+        gradient_penalty=10.0,
+        critic_steps=5,
+        **kwargs,
     ):
         published = published_widths(_check_choice("networks", networks, NETWORKS), image_size)
         if critic_width is None:
@@ -327,24 +381,26 @@ class WGANGP(LatentGAN):
             **kwargs,
         )
         self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, critic_width=critic_width,
-            generator_norm=generator_norm, critic_norm=critic_norm, gradient_penalty=gradient_penalty, **shared,
+            image_size=image_size,
+            latent_dim=latent_dim,
+            width=width,
+            critic_width=critic_width,
+            generator_norm=generator_norm,
+            critic_norm=critic_norm,
+            gradient_penalty=gradient_penalty,
+            **shared,
         )
 
     def default_optimizers(self):
-        small = self.config["image_size"] < 64 if self.config["networks"] == "dcgan" else (
-            self.config["image_size"] <= 32
-        )
-        rate, beta_1 = {
-            ("dcgan", True): (1e-4, 0.5),
-            ("dcgan", False): (1e-4, 0.0),
-            ("resnet", True): (2e-4, 0.0),
-            ("resnet", False): (1e-4, 0.0),
-            ("mimicry", True): (2e-4, 0.0),
-            ("mimicry", False): (2e-4, 0.0),
-        }[self.config["networks"], small]
+        networks, image_size = self.config["networks"], self.config["image_size"]
+        if networks == "dcgan":
+            rate, beta_1 = 1e-4, 0.5 if image_size < 64 else 0.0
+        else:
+            rate, beta_1 = 1e-4 if networks == "resnet" and image_size > 32 else 2e-4, 0.0
         return {
-            f"{player}_optimizer": keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=0.9, epsilon=1e-8)
+            f"{player}_optimizer": keras.optimizers.Adam(
+                rate, beta_1=beta_1, beta_2=0.9, epsilon=1e-8
+            )
             for player in ("generator", "discriminator")
         }
 

@@ -1,18 +1,22 @@
-"""Strided convolutions that halve or double the side, aligned as in PyTorch, and DCGAN's stacks of them."""
+"""Strided convolutions that halve or double the side, as in PyTorch, and DCGAN's stacks."""
 
 import keras
 
 NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
 
 
-def down_conv(x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False, constraint=None):
+def down_conv(
+    x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False, constraint=None
+):
     """Halves the side: convolution of stride 2, padded by `(kernel_size - 1) // 2` on both sides.
 
-    For an even kernel of 4 this is `padding="same"`; for odd kernels it is not (`same` pads the end more).
+    For an even kernel of 4 this is `padding="same"`; for odd kernels it is not (`same` pads the end
+    more).
     """
     layer = keras.layers.Conv2D(
         filters, kernel_size, strides=2, padding="same" if kernel_size == 4 else "valid",
-        use_bias=use_bias, kernel_initializer=_clone(initializer), kernel_constraint=constraint, name=name,
+        use_bias=use_bias, kernel_initializer=_clone(initializer), kernel_constraint=constraint,
+        name=name,
     )
     if kernel_size == 4:
         return layer(x)
@@ -33,7 +37,7 @@ def up_conv(x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False
 
 
 def blocks_of(image_size: int) -> tuple[int, int]:
-    """(number of stride-2 layers, side of the smallest map): the size is halved while it is even and > 7.
+    """(stride-2 layers, side of the smallest map): the size is halved while it is even and > 7.
 
     Raises: ValueError: if the smallest map would be larger than 8 or smaller than 4 pixels.
     """
@@ -42,7 +46,7 @@ def blocks_of(image_size: int) -> tuple[int, int]:
         blocks, base = blocks + 1, base // 2
     if not 4 <= base <= 7 or blocks < 1:
         raise ValueError(
-            "`image_size` must be 4, 5, 6 or 7 times a power of two (28, 32, 48, 64, 96, 112, 128, ...). "
+            "`image_size` must be 4, 5, 6 or 7 times a power of two (28, 32, 48, 64, 128, ...). "
             f"Received: image_size={image_size}"
         )
     return blocks, base

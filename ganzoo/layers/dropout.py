@@ -24,7 +24,8 @@ class Dropout(keras.layers.Dropout):
             return inputs
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context else 0
-        seed = tf.cast(self.seed_generator.next(), "int32") + tf.stack([tf.cast(replica, "int32"), 0])
+        seed = tf.cast(self.seed_generator.next(), "int32")
+        seed += tf.stack([tf.cast(replica, "int32"), 0])
         keep = tf.random.stateless_uniform(tf.shape(inputs), seed) >= self.rate
         return tf.where(keep, inputs / (1.0 - self.rate), tf.zeros_like(inputs))
 

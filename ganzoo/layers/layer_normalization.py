@@ -10,20 +10,24 @@ class LayerNormalization(keras.layers.Layer):
 
     y = gamma (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) + beta
 
-    `keras.layers.GroupNormalization(groups=1)` has the same values and first derivative, but a wrong second one:
-    it calls `tf.nn.moments`, whose variance holds the mean constant. Statistics are float32 or wider.
+    `keras.layers.GroupNormalization(groups=1)` has the same values and first derivative, but a
+    wrong second one: it calls `tf.nn.moments`, whose variance holds the mean constant. Statistics
+    are float32 or wider.
 
     Args:
         epsilon: float > 0. Defaults to 1e-5.
     Input shape: float [B, ..., C].
     Output shape: the input's.
-    Reference: Ba et al. 2016 (arXiv:1607.06450), eq. 3; as improved_wgan_training's `layernorm.py` has it for maps.
+    Reference: Ba et al. 2016 (arXiv:1607.06450), eq. 3; as improved_wgan_training's `layernorm.py`
+    has it for maps.
     """
 
     def __init__(self, *, epsilon=1e-5, **kwargs):
         super().__init__(**kwargs)
         if not epsilon > 0:
-            raise ValueError(f"`epsilon` must be > 0, or equal inputs divide by 0. Received: epsilon={epsilon}")
+            raise ValueError(
+                f"`epsilon` must be > 0, or equal inputs divide by 0. Received: epsilon={epsilon}"
+            )
         self.epsilon = epsilon
 
     def build(self, input_shape):

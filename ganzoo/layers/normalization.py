@@ -8,14 +8,15 @@ import tensorflow as tf
 class BatchNormalization(keras.layers.BatchNormalization):
     """Batch normalisation as PyTorch, Theano and TF 1 compute it.
 
-    Differs from Keras' layer: the running variance is updated with the *unbiased* batch variance, epsilon defaults
-    to 1e-5 and momentum to 0.9 (the share of the old statistic that is kept), and training uses TensorFlow's fused
-    kernel, which has a second derivative.
+    Differs from Keras' layer: the running variance is updated with the *unbiased* batch variance,
+    epsilon defaults to 1e-5 and momentum to 0.9 (the share of the old statistic that is kept), and
+    training uses TensorFlow's fused kernel, which has a second derivative.
 
     Args:
         momentum: float in [0, 1). Defaults to 0.9.
         epsilon: float > 0. Defaults to 1e-5.
-        **kwargs: as for `keras.layers.BatchNormalization`, without masks, renorm and synchronisation.
+        **kwargs: as for `keras.layers.BatchNormalization`, without masks, renorm and
+            synchronisation.
     Input shape: float [B, C] or [B, H, W, C].
     Output shape: the input's.
     Reference: Ioffe and Szegedy 2015 (arXiv:1502.03167), algorithm 1 and 2.

@@ -1,7 +1,8 @@
-"""Residual blocks of ResNet GANs: normalisation, ReLU, convolution, twice, beside a 1 x 1 convolution.
+"""Residual blocks of ResNet GANs: twice normalisation, ReLU, convolution, beside a shortcut.
 
-The shortcut's 1 x 1 convolution is applied at the smaller of the two sizes. It commutes with resizing (interpolation
-weights sum to 1) and with average pooling, so the numbers are those of the codes that do it the other way round.
+The shortcut's 1 x 1 convolution is applied at the smaller of the two sizes. It commutes with
+resizing (interpolation weights sum to 1) and with average pooling, so the numbers are those of the
+codes that do it the other way round.
 """
 
 import keras
@@ -15,19 +16,27 @@ def no_norm(name):
 
 
 def he_uniform_average():
-    """Uniform with variance 4 / (fan_in + fan_out)."""  # improved_wgan_training conv2d.py `he_init`; mimicry's gain sqrt(2)
+    """Uniform with variance 4 / (fan_in + fan_out)."""
+    # improved_wgan_training conv2d.py: he_init; mimicry: xavier_uniform with gain sqrt(2)
     return keras.initializers.VarianceScaling(2.0, "fan_avg", "uniform")
 
 
 def conv(x, filters, kernel_size, *, name, initializer=GLOROT, use_bias=True):
     """Convolution of stride 1 that keeps the side."""
     return keras.layers.Conv2D(
-        filters, kernel_size, padding="same", use_bias=use_bias, kernel_initializer=initializer, name=name
+        filters,
+        kernel_size,
+        padding="same",
+        use_bias=use_bias,
+        kernel_initializer=initializer,
+        name=name,
     )(x)
 
 
 def up_block(x, filters, *, name, norm, interpolation, use_bias=True, conv=conv):
-    """Generator block that doubles the side: conv(relu(norm(conv(up(relu(norm(x))))))) + up(conv1x1(x)).
+    """Generator block that doubles the side.
+
+    y = conv(relu(norm(conv(up(relu(norm(x))))))) + up(conv1x1(x))
 
     Args:
         x: float [B, H, W, C].
@@ -40,12 +49,20 @@ def up_block(x, filters, *, name, norm, interpolation, use_bias=True, conv=conv)
 
     Returns: float [B, 2 H, 2 W, filters].
     """
-    up = lambda h, which: keras.layers.UpSampling2D(  # noqa: E731
-        2, interpolation=interpolation, name=f"{name}_up_{which}"
-    )(h)
+
+    def up(h, which):
+        return keras.layers.UpSampling2D(2, interpolation=interpolation, name=f"{name}_up_{which}")(
+            h
+        )
+
     h = keras.layers.ReLU(name=f"{name}_relu1")(norm(f"{name}_norm1")(x))
     h = conv(
-        up(h, "residual"), filters, 3, name=f"{name}_conv1", initializer=he_uniform_average(), use_bias=use_bias
+        up(h, "residual"),
+        filters,
+        3,
+        name=f"{name}_conv1",
+        initializer=he_uniform_average(),
+        use_bias=use_bias,
     )
     h = keras.layers.ReLU(name=f"{name}_relu2")(norm(f"{name}_norm2")(h))
     h = conv(h, filters, 3, name=f"{name}_conv2", initializer=he_uniform_average())
@@ -53,7 +70,9 @@ def up_block(x, filters, *, name, norm, interpolation, use_bias=True, conv=conv)
     return keras.layers.Add(name=name)([h, shortcut])
 
 
-def down_block(x, filters, *, name, norm=no_norm, pool=True, shortcut_of="input", use_bias=True, conv=conv):
+def down_block(
+    x, filters, *, name, norm=no_norm, pool=True, shortcut_of="input", use_bias=True, conv=conv
+):
     """Critic block: pool(conv(relu(norm(conv(relu(norm(x))))))) + conv1x1(pool(s)).
 
     The shortcut has no convolution where neither the side nor the number of maps changes.
@@ -63,15 +82,21 @@ def down_block(x, filters, *, name, norm=no_norm, pool=True, shortcut_of="input"
         filters: int > 0.
         name, norm, use_bias, conv: as in `up_block`.
         pool: bool. Halve the side by averaging 2 x 2.
-        shortcut_of: `"input"`: s = x, or `"activated"`: s = relu(x), what an in-place ReLU in front of a block
-            leaves of x. Means the first ReLU's output; not to be used with a normalisation.
+        shortcut_of: `"input"`: s = x, or `"activated"`: s = relu(x), what an in-place ReLU in front
+            of a block leaves of x. Means the first ReLU's output; not to be used with a
+            normalisation.
 
     Returns: float [B, H / 2, W / 2, filters], or [B, H, W, filters].
     """
     channels = x.shape[-1]
     activated = keras.layers.ReLU(name=f"{name}_relu1")(norm(f"{name}_norm1")(x))
     h = conv(
-        activated, channels, 3, name=f"{name}_conv1", initializer=he_uniform_average(), use_bias=use_bias
+        activated,
+        channels,
+        3,
+        name=f"{name}_conv1",
+        initializer=he_uniform_average(),
+        use_bias=use_bias,
     )
     h = keras.layers.ReLU(name=f"{name}_relu2")(norm(f"{name}_norm2")(h))
     h = conv(h, filters, 3, name=f"{name}_conv2", initializer=he_uniform_average())
@@ -85,7 +110,11 @@ def down_block(x, filters, *, name, norm=no_norm, pool=True, shortcut_of="input"
 
 
 def first_down_block(images, filters, *, name, conv=conv):
-    """Critic block on images, without a ReLU in front: pool(conv(relu(conv(x)))) + conv1x1(pool(x))."""
+    """Critic block with no ReLU in front: pool(conv(relu(conv(x)))) + conv1x1(pool(x)).
+
+    Args: as for `down_block`.
+    Returns: float [B, H / 2, W / 2, filters].
+    """
     h = conv(images, filters, 3, name=f"{name}_conv1", initializer=he_uniform_average())
     h = keras.layers.ReLU(name=f"{name}_relu")(h)
     h = conv(h, filters, 3, name=f"{name}_conv2", initializer=he_uniform_average())

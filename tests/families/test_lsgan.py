@@ -15,8 +15,8 @@ def make_lsun():
 
 def make_dcgan():
     return LSGAN(
-        16, 6, 4, channels=3, networks="dcgan", kernel_size=4, labels=(0.0, 0.9, 1.0), critic_steps=2,
-        ema=EMA(half_life_images=20), seed=5,
+        16, 6, 4, channels=3, networks="dcgan", kernel_size=4, labels=(0.0, 0.9, 1.0),
+        critic_steps=2, ema=EMA(half_life_images=20), seed=5,
     )
 
 
@@ -51,8 +51,10 @@ def test_layers_of_figure_1():
     ]
     steps = [layer.output.shape[1] for layer in gan.generator.layers if "relu" in layer.name]
     assert steps == [7, 14, 14, 28, 28, 56, 112]
-    biases = [w.path for n in (gan.generator, gan.discriminator) for w in n.weights if "bias" in w.path]
-    assert biases == ["generator/to_image/bias", "discriminator/down0/bias", "discriminator/logit/bias"]
+    weights = gan.generator.weights + gan.discriminator.weights
+    assert [w.path for w in weights if "bias" in w.path] == [
+        "generator/to_image/bias", "discriminator/down0/bias", "discriminator/logit/bias"
+    ]
 
 
 @pytest.mark.parametrize("networks", ["lsun", "dcgan"])

@@ -12,8 +12,17 @@ IMAGES = images(8, 16, 1)
 
 def make():
     return WGAN(
-        16, 6, 4, channels=1, clip=0.02, critic_steps=3, warmup_steps=2, warmup_iterations=1, warmup_every=4,
-        ema=EMA(half_life_images=20, rampup=0.5), seed=5,
+        16,
+        6,
+        4,
+        channels=1,
+        clip=0.02,
+        critic_steps=3,
+        warmup_steps=2,
+        warmup_iterations=1,
+        warmup_every=4,
+        ema=EMA(half_life_images=20, rampup=0.5),
+        seed=5,
     )
 
 
@@ -35,7 +44,7 @@ def test_elsewhere(where):
 
 
 def simulated(steps, critic_steps, warmup_steps, warmup_iterations, warmup_every):
-    """Steps at which the generator moves, found by running the two nested loops of the official code."""
+    """Steps at which the generator moves in the two nested loops of the official code."""
     moves, step, iteration = set(), 0, 0
     while step < steps:
         warm = iteration < warmup_iterations or iteration % warmup_every == 0
@@ -48,13 +57,23 @@ def simulated(steps, critic_steps, warmup_steps, warmup_iterations, warmup_every
 
 @pytest.mark.parametrize(
     "schedule",
-    [(5, 100, 25, 500), (5, 100, 0, 500), (5, 100, 1, 7), (1, 3, 30, 10), (4, 1, 3, 5), (2, 2, 25, 500), (3, 7, 10, 10)],
+    [
+        (5, 100, 25, 500),
+        (5, 100, 0, 500),
+        (5, 100, 1, 7),
+        (1, 3, 30, 10),
+        (4, 1, 3, 5),
+        (2, 2, 25, 500),
+        (3, 7, 10, 10),
+    ],
 )
 def test_due_is_the_official_loop(schedule):
     steps = 20_000
     names = ("critic_steps", "warmup_steps", "warmup_iterations", "warmup_every")
     due = phase(**dict(zip(names, schedule))).due
-    assert {s for s in range(steps) if due(s)} == {s for s in simulated(steps, *schedule) if s < steps}
+    assert {s for s in range(steps) if due(s)} == {
+        s for s in simulated(steps, *schedule) if s < steps
+    }
 
 
 def test_published_schedule():
@@ -67,14 +86,19 @@ def test_published_schedule():
         WGAN(32, 6, 4).compile(steps_per_execution=2)
 
 
-@pytest.mark.parametrize("wrong", [{"critic_steps": 0}, {"warmup_steps": 0}, {"warmup_every": 0}, {"warmup_iterations": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"critic_steps": 0}, {"warmup_steps": 0}, {"warmup_every": 0}, {"warmup_iterations": -1}],
+)
 def test_schedule_refuses(wrong):
     with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`.*Received"):
         phase(**wrong)
 
 
 def test_generator_moves_when_due():
-    gan = WGAN(16, 6, 2, channels=1, critic_steps=2, warmup_steps=3, warmup_iterations=1, warmup_every=2)
+    gan = WGAN(
+        16, 6, 2, channels=1, critic_steps=2, warmup_steps=3, warmup_iterations=1, warmup_every=2
+    )
     gan.compile()
     moves = []
 
@@ -85,7 +109,9 @@ def test_generator_moves_when_due():
         def on_train_batch_end(self, batch, logs=None):
             moves.append(not np.array_equal(self.before, gan.generator.get_weights()[0]))
 
-    gan.fit(np.tile(IMAGES[:2], (9, 1, 1, 1)), batch_size=2, epochs=1, verbose=0, callbacks=[Watch()])
+    gan.fit(
+        np.tile(IMAGES[:2], (9, 1, 1, 1)), batch_size=2, epochs=1, verbose=0, callbacks=[Watch()]
+    )
     assert [i for i, moved in enumerate(moves) if moved] == [2, 4, 7]
 
 
@@ -125,7 +151,9 @@ def test_optimizer_is_pytorchs_rmsprop():
         optimizer.apply([keras.ops.convert_to_tensor(g.astype("float32"))])
         average = 0.99 * average + 0.01 * g**2
         x -= 5e-5 * g / (np.sqrt(average) + 1e-8)
-    np.testing.assert_allclose(w.numpy() - [1.0, -2.0, 0.5], x - [1.0, -2.0, 0.5], rtol=2e-2, atol=1e-7)
+    np.testing.assert_allclose(
+        w.numpy() - [1.0, -2.0, 0.5], x - [1.0, -2.0, 0.5], rtol=2e-2, atol=1e-7
+    )
 
 
 def test_loss_is_fixed():

@@ -20,8 +20,18 @@ IMAGES = images(16, 14, 1)
 
 def make():
     return WGANGP(
-        14, 6, 4, channels=1, networks="dcgan", critic_width=3, generator_norm="none", critic_norm="layer",
-        gradient_penalty=2.5, critic_steps=2, ema=EMA(half_life_images=20, rampup=0.5), seed=5,
+        14,
+        6,
+        4,
+        channels=1,
+        networks="dcgan",
+        critic_width=3,
+        generator_norm="none",
+        critic_norm="layer",
+        gradient_penalty=2.5,
+        critic_steps=2,
+        ema=EMA(half_life_images=20, rampup=0.5),
+        seed=5,
     )
 
 
@@ -43,7 +53,9 @@ class Case:
 
     def __init__(self, folder):
         self.options = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-        self.floors = {k: v.get("f32_vs_f64_maxabs", 0.0) for k, v in self.options["arrays"].items()}
+        self.floors = {
+            k: v.get("f32_vs_f64_maxabs", 0.0) for k, v in self.options["arrays"].items()
+        }
         self.golden = dict(np.load(folder / "golden.npz"))
         state = {p: read(folder / f"net{p}_100000_steps.pth", pick=rows.PICK) for p in "GD"}
         config = rows.infer(state["G"])
@@ -107,7 +119,7 @@ def test_penalty_and_its_gradient_are_mimicrys(case):
 
 @pytest.mark.parametrize(
     "image_size,side,generator,critic",
-    [  # maps of the stem and of the blocks, of the critic's blocks and their sides: wgan_gp_<size>.py
+    [  # maps of the stem and the blocks; the critic's maps and sides: wgan_gp_<size>.py
         (32, 4, [16, 16, 16, 16], [(16, 16), (16, 8), (16, 8), (16, 8)]),
         (48, 6, [16, 8, 4, 2], [(1, 24), (2, 12), (4, 6), (8, 3), (16, 3)]),
         (64, 4, [16, 8, 4, 2, 1], [(1, 32), (2, 16), (4, 8), (8, 4), (16, 2)]),
@@ -123,7 +135,11 @@ def test_mimicry_sizes(image_size, side, generator, critic):
     found = [d.get_layer(f"block{k}").output.shape[1:] for k in range(len(critic))]
     assert found == [(s, s, n) for n, s in critic]
     assert f"block{len(critic)}" not in [layer.name for layer in d.layers]
-    shortcuts = {layer.name for layer in d.layers if layer.name.endswith("_shortcut") and "pool" not in layer.name}
+    shortcuts = {
+        layer.name
+        for layer in d.layers
+        if layer.name.endswith("_shortcut") and "pool" not in layer.name
+    }
     expected = {
         f"block{k}_shortcut" for k in range(len(critic)) if k == 0 or critic[k] != critic[k - 1]
     }
@@ -148,10 +164,12 @@ def test_networks(networks, image_size, norm, golden):
     generator_norm = "none" if norm == "none" and networks != "mimicry" else "batch"
     kind = golden(f"wgangp_{networks}{image_size}_{norm}")
     check_network(
-        WGANGPGenerator(image_size, 5, 2, channels=1, networks=networks, norm=generator_norm), kind.part("generator")
+        WGANGPGenerator(image_size, 5, 2, channels=1, networks=networks, norm=generator_norm),
+        kind.part("generator"),
     )
     check_network(
-        WGANGPDiscriminator(image_size, 2, channels=1, networks=networks, norm=norm), kind.part("discriminator")
+        WGANGPDiscriminator(image_size, 2, channels=1, networks=networks, norm=norm),
+        kind.part("discriminator"),
     )
 
 
@@ -187,15 +205,24 @@ def test_parameter_counts():
         conv(5, 1, 64) + conv(5, 64, 128) + conv(5, 128, 256) + dense(4096, 1)
     )
     assert count(WGANGPGenerator(32, 128, 128, networks="resnet")) == (
-        dense(128, 2048) + 3 * (2 * conv(3, 128, 128) + conv(1, 128, 128) + 4 * 128) + 2 * 128 + conv(3, 128, 3)
+        dense(128, 2048)
+        + 3 * (2 * conv(3, 128, 128) + conv(1, 128, 128) + 4 * 128)
+        + 2 * 128
+        + conv(3, 128, 3)
     )
     assert count(WGANGPDiscriminator(32, 128, networks="resnet")) == (
-        conv(3, 3, 128) + 7 * conv(3, 128, 128) + conv(1, 3, 128) + conv(1, 128, 128) + dense(128, 1)
+        conv(3, 3, 128)
+        + 7 * conv(3, 128, 128)
+        + conv(1, 3, 128)
+        + conv(1, 128, 128)
+        + dense(128, 1)
     )
     up = [(512, 512), (512, 256), (256, 128), (128, 64)]
     assert count(WGANGPGenerator(64, 128, 64, networks="resnet")) == (
         dense(128, 8192)
-        + sum(conv(3, a, b, bias=False) + conv(3, b, b) + conv(1, a, b) + 2 * a + 2 * b for a, b in up)
+        + sum(
+            conv(3, a, b, bias=False) + conv(3, b, b) + conv(1, a, b) + 2 * a + 2 * b for a, b in up
+        )
         + 2 * 64
         + conv(3, 64, 3)
     )
@@ -223,7 +250,7 @@ def test_layer_norm_is_over_each_sample():
 
 
 def critic_in_float64(networks, image_size, norm):
-    """(critic, its kernels and biases); the last layer is repeated, because the network's own is float32."""
+    """(critic, its weights); with a last layer of its own, for the network's is float32."""
     before = keras.config.floatx()
     keras.config.set_floatx("float64")
     try:
@@ -280,7 +307,9 @@ def test_generator_moves_every_fifth_step():
             after = [n.get_weights()[0] for n in (gan.generator, gan.discriminator)]
             moves.append([not np.array_equal(a, b) for a, b in zip(self.before, after)])
 
-    gan.fit(np.tile(IMAGES, (2, 1, 1, 1))[:22], batch_size=2, epochs=1, verbose=0, callbacks=[Watch()])
+    gan.fit(
+        np.tile(IMAGES, (2, 1, 1, 1))[:22], batch_size=2, epochs=1, verbose=0, callbacks=[Watch()]
+    )
     assert [i for i, (g, _) in enumerate(moves) if g] == [4, 9]
     assert all(d for _, d in moves)
 
@@ -296,8 +325,13 @@ def test_what_is_fixed():
 @pytest.mark.parametrize(
     "networks,image_size,rate,beta_1",
     [
-        ("dcgan", 28, 1e-4, 0.5), ("dcgan", 48, 1e-4, 0.5), ("dcgan", 64, 1e-4, 0.0), ("resnet", 32, 2e-4, 0.0),
-        ("resnet", 64, 1e-4, 0.0), ("mimicry", 32, 2e-4, 0.0), ("mimicry", 64, 2e-4, 0.0),
+        ("dcgan", 28, 1e-4, 0.5),
+        ("dcgan", 48, 1e-4, 0.5),
+        ("dcgan", 64, 1e-4, 0.0),
+        ("resnet", 32, 2e-4, 0.0),
+        ("resnet", 64, 1e-4, 0.0),
+        ("mimicry", 32, 2e-4, 0.0),
+        ("mimicry", 64, 2e-4, 0.0),
     ],
 )
 def test_published_optimizers(networks, image_size, rate, beta_1):
@@ -324,9 +358,18 @@ def test_widths(arguments, widths):
     "arguments,message",
     [
         (dict(networks="mlp"), "`networks` must be one of .*mimicry.* Received: networks='mlp'"),
-        (dict(image_size=28, networks="mimicry"), r"image sizes \(32, 48, 64, 128\).*Received: image_size=28"),
-        (dict(image_size=64, width=8, networks="mimicry"), "`width` must be >= 16.*Received: width=8"),
-        (dict(image_size=32, width=8, networks="mimicry", critic_norm="layer"), "no normalisation.*Received"),
+        (
+            dict(image_size=28, networks="mimicry"),
+            r"image sizes \(32, 48, 64, 128\).*Received: image_size=28",
+        ),
+        (
+            dict(image_size=64, width=8, networks="mimicry"),
+            "`width` must be >= 16.*Received: width=8",
+        ),
+        (
+            dict(image_size=32, width=8, networks="mimicry", critic_norm="layer"),
+            "no normalisation.*Received",
+        ),
         (dict(image_size=27), "`image_size` must be even.*Received: image_size=27"),
         (dict(image_size=36, networks="resnet"), "`image_size` must be.*Received: image_size=36"),
         (dict(generator_norm="layer"), "`norm` must be one of .*Received: norm='layer'"),

@@ -24,7 +24,7 @@ def test_values_are_those_of_keras():
 
 
 def second_derivative_error(layer):
-    """Relative error of d |d f / d x|^2 / d x behind a convolution, against finite differences in float64."""
+    """Relative error of d |d f / d x|^2 / d x behind a convolution, by finite differences."""
     random = np.random.RandomState(2)
     mix, weigh, direction = random.randn(3, 3), random.randn(4, 4, 3), random.randn(2, 4, 4, 3)
 
@@ -48,7 +48,9 @@ def test_second_derivative():
     with dtype_policy("float64"):
         assert second_derivative_error(LayerNormalization()) < 1e-6
         # the reason for this layer; when it goes, so can the layer
-        assert second_derivative_error(keras.layers.GroupNormalization(groups=1, epsilon=1e-5)) > 1e-5
+        assert (
+            second_derivative_error(keras.layers.GroupNormalization(groups=1, epsilon=1e-5)) > 1e-5
+        )
 
 
 def test_statistics_are_wide():

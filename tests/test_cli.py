@@ -1,0 +1,412 @@
+"""The command line: what it prints and writes, and that no input of a user ends in a traceback."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import tensorflow as tf
+from harness import assert_same_weights
+
+import ganzoo
+from ganzoo import __main__ as cli
+from ganzoo import hub
+from ganzoo.families.cgan import CGAN
+from ganzoo.families.dcgan import DCGAN
+
+FACES = "dcgan-digiface-64"
+LIST_SECONDS = 0.5
+
+RECIPE = """
+from ganzoo.data import Dataset
+from ganzoo.recipe import Recipe
+
+def model():
+    from ganzoo.families.vanilla_gan import VanillaGAN
+    return VanillaGAN(
+        (2,), 4, (8,), output="linear", discriminator="leaky_relu", discriminator_widths=(8,),
+        dropout=(0.2, 0.3), initializer="glorot_uniform", critic_steps=2,
+    )
+
+def optimizers():
+    import keras
+    names = ("generator_optimizer", "discriminator_optimizer")
+    return {name: keras.optimizers.Adam(1e-3) for name in names}
+
+recipe = Recipe(
+    paper="arXiv:1406.2661", dataset=Dataset(name="ring"), model=model, optimizers=optimizers,
+    batch_size=4, images=48, epoch_images=24,
+)
+"""
+
+
+@pytest.fixture
+def run(capsys):
+    """(arguments) -> (exit code, stdout, stderr), in this process."""
+
+    def call(*arguments):
+        try:
+            cli.main([str(a) for a in arguments])
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def fails(run):
+    """(arguments) -> the one line of an error, after checking that it is one."""
+
+    def call(*arguments):
+        code, out, err = run(*arguments)
+        assert code == 2 and "Traceback" not in err + out
+        assert err.endswith("\n")
+        line = err.splitlines()[-1]
+        assert line.startswith(("ganzoo: ", "Error: ")), err
+        return line
+
+    return call
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "tiny.py"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of a small model without classes, and of one with three."""
+    folder = tmp_path_factory.mktemp("models")
+    hub.save(DCGAN(16, 6, 4), folder / "plain")
+    hub.save(CGAN(8, 4, 4, num_classes=3, networks="conv"), folder / "classes")
+    return folder
+
+
+def command(root, *arguments):
+    """The words that start the command line in a process of its own, and its environment."""
+    variables = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    variables |= {"PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
+    return [sys.executable, "-m", "ganzoo", *map(str, arguments)], variables
+
+
+def process(root, *arguments):
+    words, variables = command(root, *arguments)
+    return subprocess.run(words, capture_output=True, text=True, env=variables, timeout=300)
+
+
+def png(path):
+    return tf.io.decode_png(path.read_bytes()).numpy()
+
+
+# list, info, help
+
+
+def test_list(run):
+    code, out, err = run("list")
+    assert code == 0 and not err
+    assert [line.split()[0] for line in out.splitlines()] == ganzoo.list_models()
+    (line,) = run("list", "*digiface*")[1].splitlines()
+    assert line.split() == [FACES, "64", "px", "DigiFace-1M", "MIT"]
+
+
+def test_list_is_fast_and_loads_no_tensorflow(root):
+    words, variables = command(root, "list")
+    seconds = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        subprocess.run(words, check=True, capture_output=True, env=variables)
+        seconds.append(time.perf_counter() - begun)
+    assert min(seconds) < LIST_SECONDS, seconds
+    code = (
+        "import sys; from ganzoo import __main__ as m; m.main(['list']); "
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=variables)
+
+
+def test_info(run):
+    code, out, err = run("info", FACES)
+    assert code == 0 and not err
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert shown["license"] == "MIT" and shown["family"] == "dcgan"
+    assert set(shown) == set(hub.manifest()[FACES])
+
+
+def test_recipes(run):
+    code, out, _ = run("recipes")
+    assert code == 0
+    assert {"dcgan_fashion_mnist", "gaussians_ring8:wasserstein"} <= set(out.split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["train", "-h"]])
+def test_help(run, words):
+    code, out, _ = run(*words)
+    assert code == 0 and out.startswith("Usage: ganzoo")
+
+
+# generate
+
+
+def test_generate(run, models, tmp_path):
+    output = tmp_path / "deep" / "faces.png"
+    code, out, err = run("generate", models / "plain", "-n", 5, "-o", output, "--seed", 3)
+    assert code == 0 and out == f"{output}\n" and "5 images" in err
+    from ganzoo import callbacks
+
+    expected = callbacks.grid(ganzoo.load(models / "plain").generate(5, seed=3))
+    np.testing.assert_array_equal(png(output), expected)
+    run("generate", models / "plain", "-n", 5, "-o", output, "--seed", 3, "--batch-size", 2)
+    assert np.abs(png(output).astype(int) - expected).max() <= 1
+    run("generate", models / "plain", "-n", 5, "-o", output, "--seed", 4)
+    assert np.any(png(output) != expected)
+
+
+def test_generate_a_published_model(run, tmp_path):
+    code, _, _ = run("generate", FACES, "-n", 4, "-o", tmp_path / "faces.png")
+    picture = png(tmp_path / "faces.png")
+    assert code == 0 and picture.shape == (128, 128, 3) and picture.std() > 20
+
+
+def test_generate_classes(run, models, tmp_path):
+    gan = ganzoo.load(models / "classes")
+    for words, labels in ([], [0, 1, 2, 0]), (["--label", 2], [2, 2, 2, 2]):
+        code, _, _ = run("generate", models / "classes", "-n", 4, "-o", tmp_path / "x.png", *words)
+        images = gan.generate(4, labels=np.array(labels), seed=0)
+        assert code == 0
+        np.testing.assert_array_equal(png(tmp_path / "x.png")[:8, :8], images[0])
+        np.testing.assert_array_equal(png(tmp_path / "x.png")[8:, :8], images[2])
+
+
+def test_generate_from_a_foreign_file(run, shared, tmp_path):
+    file = shared / "parity/classics/01_dcgan64/netG_epoch_24.pth"
+    code, _, _ = run("generate", file, "-n", 1, "-o", tmp_path / "x.png")
+    assert code == 0 and png(tmp_path / "x.png").shape == (64, 64, 3)
+
+
+# check, train
+
+
+def test_check(run, recipe):
+    code, out, _ = run("check", recipe)
+    assert code == 0 and out.startswith("ok: VanillaGAN, weights: generator 58, discriminator 33")
+
+
+def test_train_resumes_and_refuses(run, fails, recipe, tmp_path):
+    folder = tmp_path / "run"
+    code, out, err = run("train", recipe, "--out", folder)
+    assert code == 0 and out.endswith(f"{folder}/samples.png\n") and "Epoch 2/2" in out
+    assert json.loads((folder / "result.json").read_text())["steps"] == 12
+    assert run("generate", folder, "-n", 9, "-o", tmp_path / "points.png")[0] == 0
+    assert png(tmp_path / "points.png").shape == (256, 256, 1)
+    code, out, _ = run("train", recipe, "--out", folder)
+    assert code == 0 and "Epoch" not in out
+    line = fails("train", recipe, "--out", folder, "--seed", 5, "--images", 96)
+    assert f"'{folder}' holds a run with other settings; choose another folder" in line
+    assert "images: 48 there, 96 now; seed: 0 there, 5 now" in line
+    code, out, _ = run("train", recipe, "--out", tmp_path / "other", "--seed", 5, "--images", 24)
+    result = json.loads((tmp_path / "other/result.json").read_text())
+    assert code == 0 and result["images_seen"] == 24
+
+
+def test_train_names_its_folder_after_the_recipe(run, recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe.write_text(RECIPE + "variants = {'other': recipe}\n")
+    code, out, _ = run("train", f"{recipe}:other", "--images", 8)
+    assert code == 0 and out.endswith("runs/tiny-other/samples.png\n")
+    record = json.loads((tmp_path / "runs/tiny-other/recipe.json").read_text())
+    assert record["recipe"] == "tiny-other"
+
+
+def test_ctrl_c_stops_and_the_same_command_goes_on(root, tmp_path, recipe):
+    """A process gets SIGINT in the middle of an epoch; going on ends as an unbroken run does."""
+    long = "images=4800, epoch_images=1600"
+    recipe.write_text(RECIPE.replace("images=48, epoch_images=24", long))
+    words, variables = command(root, "train", recipe, "--out", tmp_path / "stopped")
+    stopped = subprocess.Popen(
+        words, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    first = tmp_path / "stopped" / "backup" / "latest.weights.h5"
+    deadline = time.monotonic() + 120
+    while not first.exists() and stopped.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stopped.send_signal(signal.SIGINT)
+    _, err = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130, err
+    assert err.splitlines()[-1].startswith("Stopped; the same command goes on"), err
+    assert "Traceback" not in err and not (tmp_path / "stopped/result.json").exists()
+    again = process(root, "train", recipe, "--out", tmp_path / "stopped")
+    assert again.returncode == 0, again.stderr
+    whole = process(root, "train", recipe, "--out", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    folders = tmp_path / "stopped", tmp_path / "whole"
+    results = [json.loads((folder / "result.json").read_text()) for folder in folders]
+    assert [(r["steps"], r["images_seen"]) for r in results] == [(1200, 4800)] * 2
+    a, b = (safetensors.numpy.load_file(folder / "model.safetensors") for folder in folders)
+    assert list(a) == list(b)
+    assert_same_weights(list(a.values()), list(b.values()))
+
+
+# Input that cannot be meant: one line, exit code 2
+
+
+def test_unknown_model_names(fails):
+    for words in (["info"], ["generate", "-n", 1]):
+        line = fails(words[0], "dcgan-digiface-46", *words[1:])
+        assert "no model named 'dcgan-digiface-46'. The nearest names are" in line and FACES in line
+    assert "`ganzoo list` shows" in fails("list", "zzz*")
+    assert "no file or folder 'netG.pth'" in fails("generate", "netG.pth")
+
+
+def test_unknown_commands_and_values(fails):
+    assert "No such command 'lsit'" in fails("lsit")
+    assert "Missing argument 'NAME'" in fails("info")
+    for words in (["-n", "0"], ["-n", "x"], ["--seed", "-1"], ["--batch-size", "0"]):
+        assert f"Invalid value for '{'-n' if words[0] == '-n' else words[0]}'" in fails(
+            "generate", FACES, *words
+        )
+
+
+def test_a_corrupt_weights_file(fails, monkeypatch):
+    row = hub.manifest()[FACES]
+    file = {**row["files"][0], "sha256": "0" * 64}
+    monkeypatch.setattr(hub, "manifest", lambda: {FACES: {**row, "files": [file]}})
+    line = fails("generate", FACES, "-n", 1)
+    assert "is corrupt: sha256" in line and "fetch the file again" in line
+
+
+def test_a_truncated_weights_file(fails, models, tmp_path):
+    for name in (hub.CONFIG, hub.WEIGHTS):
+        (tmp_path / name).write_bytes((models / "plain" / name).read_bytes())
+    (tmp_path / hub.WEIGHTS).write_bytes((tmp_path / hub.WEIGHTS).read_bytes()[:-7])
+    line = fails("generate", tmp_path, "-n", 1)
+    assert "model.safetensors' is not a whole safetensors file" in line and "Fetch it again" in line
+
+
+def test_a_foreign_file_that_is_none(fails, tmp_path):
+    (tmp_path / "x.pth").write_text("<!DOCTYPE html>")
+    assert "x.pth" in fails("generate", tmp_path / "x.pth")
+    np.savez(tmp_path / "x.npz", a=np.zeros(3))
+    line = fails("generate", tmp_path / "x.npz")
+    assert "holds no network" in line and "'dcgan'" in line
+
+
+def test_labels(fails, models):
+    line = fails("generate", models / "classes", "--label", 3)
+    assert "one of this model's 3 classes. Received: 3" in line
+    line = fails("generate", models / "plain", "--label", 3)
+    assert "has no classes; leave out --label. Received: --label 3" in line
+
+
+def test_a_misspelt_field(fails, recipe):
+    recipe.write_text(RECIPE.replace("batch_size=4", "batchsize=4"))
+    for name in ("check", "train"):
+        assert "no field 'batchsize'; did you mean 'batch_size'?" in fails(name, recipe)
+
+
+def test_a_recipe_that_fails(fails, recipe):
+    recipe.write_text(RECIPE + "x = y\n")
+    end = len(recipe.read_text().splitlines())
+    assert f"tiny.py', line {end}, fails: NameError: name 'y' is not" in fails("check", recipe)
+
+
+def test_a_faulty_data_set_is_one_line(fails, recipe):
+    recipe.write_text(RECIPE.replace('name="ring"', 'name="mnist", size=-1, flip=3'))
+    line = fails("check", recipe)
+    assert "Received: size=-1; " in line and "Received: flip=3" in line
+
+
+@pytest.mark.parametrize("name", ["check", "train"])
+def test_unknown_recipes(fails, name):
+    line = fails(name, "dcgan_fashion_mnits")
+    assert "no recipe 'dcgan_fashion_mnits'; nearest ['dcgan_fashion_mnist'" in line
+    assert "Received: variant='hing'" in fails(name, "gaussians_ring8:hing")
+
+
+def test_an_absent_data_set(fails, recipe, tmp_path, monkeypatch):
+    def no_network(*args, **kwargs):
+        raise socket.gaierror("no address")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    for key in [k for k in os.environ if k.lower().endswith("_proxy")]:
+        monkeypatch.delenv(key)
+    recipe.write_text(
+        RECIPE.replace('name="ring"', 'name="kmnist"').replace("(2,)", "(28, 28, 1)")
+    )
+    line = fails("train", recipe, "--out", tmp_path / "run", "--data-dir", tmp_path / "data")
+    assert "'kmnist' is not prepared in" in line and "cannot be fetched" in line
+    assert "tfds.builder('kmnist', " in line and "download_and_prepare()" in line
+
+
+def test_an_absent_folder_of_images(fails, recipe, tmp_path):
+    recipe.write_text(
+        RECIPE.replace('name="ring"', 'folder="no/such"').replace("(2,)", "(8, 8, 1)")
+    )
+    line = fails("train", recipe, "--out", tmp_path / "run")
+    assert "no such folder" in line and "Received: folder='no/such'" in line
+
+
+def test_paths_that_cannot_be_written(fails, models, recipe, tmp_path):
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file" / "x.png", "/proc/x.png", "/proc/deep/x.png", tmp_path):
+        line = fails("generate", models / "plain", "-n", 1, "-o", output)
+        assert str(output) in line and ("another folder" in line or "name a file in it" in line)
+    for folder in (tmp_path / "file", tmp_path / "file" / "run", "/proc/run"):
+        line = fails("train", recipe, "--out", folder)
+        assert f"'{folder}' cannot be written" in line and "give another with --out" in line
+
+
+def test_the_output_is_tried_before_the_work(fails, models, tmp_path, monkeypatch):
+    monkeypatch.setattr(ganzoo.Generator, "generate", None)  # calling it would be a TypeError
+    (tmp_path / "file").touch()
+    assert "cannot be written" in fails("generate", models / "plain", "-o", tmp_path / "file/x.png")
+
+
+def test_the_error_is_the_last_line_of_a_process(root, models):
+    done = process(root, "generate", models / "plain", "--label", "3")
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.splitlines()[-1].startswith("ganzoo: ")
+    assert "Traceback" not in done.stderr and "cpu_feature_guard" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("one", "one"),
+        ("Faults:\n  a is 1\n  b is 2\n", "Faults: a is 1; b is 2"),
+        ("a\n\n b", "a; b"),
+        ("", ""),
+    ],
+)
+def test_one_line(text, line):
+    assert cli.one_line(text) == line
+
+
+# The demonstration
+
+
+def test_demo(run, tmp_path):
+    code, out, _ = run("demo", "--out", tmp_path, "--seconds", 1)
+    assert code == 0
+    names = ["faces.png", "before.png", "after.png"]
+    assert out.splitlines()[-3:] == [str(tmp_path / name) for name in names]
+    faces, before, after = (png(tmp_path / name) for name in names)
+    assert faces.shape == (512, 512, 3) and before.shape == after.shape == (224, 224, 1)
+    assert np.any(before != after)
+
+
+def test_the_demonstrations_photographs():
+    from ganzoo import demonstration
+
+    shoes = demonstration.footwear()
+    assert shoes.dtype == np.uint8 and shoes.shape == (600, 28, 28, 1)
+    assert shoes.min() == 0 and shoes.max() == 255
