@@ -31,7 +31,8 @@ def list_command(pattern):
         raise ValueError(f"No model matches {pattern!r}; `ganzoo list` shows all {count}.")
     for name in found:
         row = hub.manifest()[name]
-        click.echo(f"{name:32} {row['resolution']:>4} px  {row['dataset']:20} {row['license']}")
+        size = f"{row['resolution']} px" if row["resolution"] else "points"
+        click.echo(f"{name:36} {size:>7}  {row['dataset']:20} {row['license']}")
 
 
 @cli.command()

@@ -38,7 +38,7 @@ recipe = Recipe(
     model=model,
     optimizers=optimizers,
     batch_size=128,
-    images=3_600_000,  # 60 epochs
+    images=2_400_000,  # 40 epochs
     epoch_images=120_000,
     deviations=(
         "ReLU and LeakyReLU layers with Adam instead of maxout with SGD",

@@ -1,4 +1,4 @@
-"""Sixteen Gaussians on a 4 x 4 grid with every loss: which of them cover all modes?
+"""Sixteen Gaussians on a 4 x 4 grid with every loss, all under one gradient penalty.
 
 `ganzoo train gaussians_grid16:hinge`; without a loss, the non-saturating one. A minute each on two
 CPU cores.

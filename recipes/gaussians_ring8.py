@@ -1,4 +1,4 @@
-"""Eight Gaussians on a ring with every loss: which of them cover all modes?
+"""Eight Gaussians on a ring with every loss, all under one gradient penalty.
 
 `ganzoo train gaussians_ring8:hinge`; without a loss, the non-saturating one. A minute each on two
 CPU cores.
