@@ -17,6 +17,10 @@ DCGAN64_STEP_MACS = (
 )
 
 
+class WorkerError(RuntimeError):
+    """A worker process that ended with an error."""
+
+
 def timed(function, repeats):
     """(wall seconds, CPU seconds) of calling `function` so many times."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -36,7 +40,7 @@ def worker(script, *arguments):
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"worker {arguments} failed:\n{done.stderr[-3000:]}")
+        raise WorkerError(f"worker {arguments} failed:\n{done.stderr.strip()[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
