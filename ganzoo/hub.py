@@ -512,4 +512,5 @@ def ship(gan, name, *, networks, facts, dtype="float16", folder=None) -> dict:
     rows[name] = row
     text = json.dumps(dict(sorted(rows.items())), indent=2, ensure_ascii=False)
     path.write_text(f"{text}\n", "utf-8")
+    manifest.cache_clear()
     return row
