@@ -26,7 +26,8 @@ def main():
         mixture = recipe.read(ganzoo.manifest()[name]["recipe"]).dataset.mixture()
         points = ganzoo.load_generator(name).generate(given.count, seed=0, batch_size=given.count)
         found = data.score(points, mixture)
-        row = f"{found['modes']:>5}/{mixture.modes:<2}{found['high_quality']:14.4f}{found['kl']:9.4f}"
+        modes = f"{found['modes']:>5}/{mixture.modes:<2}"
+        row = f"{modes}{found['high_quality']:14.4f}{found['kl']:9.4f}"
         print(f"{name:36}{row}", flush=True)
 
 
