@@ -181,8 +181,21 @@ def _norm(gradient, epsilon, epsilon_in):
 _EPSILON_WHY = "the norm has no derivative at a zero gradient without it"
 
 
+class _BetweenPenalty(Penalty):
+    """A penalty at random points between real and fake samples; a kind says `at`."""
+
+    def value(self, critic, real, fake, seed):
+        real = _wide(real)
+        alpha = tf.random.stateless_uniform(tf.shape(real)[:1], seed, dtype=real.dtype)
+        return self.at(critic, self.interpolate(real, fake, alpha))
+
+    def interpolate(self, real, fake, alpha):
+        """The points for given alphas, one per sample: [B] or [B, 1, ...]."""
+        return interpolate(real, fake, alpha, alpha_weighs=self.alpha_weighs)
+
+
 @keras.saving.register_keras_serializable(package="ganzoo")
-class GradientPenalty(Penalty):
+class GradientPenalty(_BetweenPenalty):
     """WGAN-GP: weight * mean (|grad_x D(x)| / target - 1)^2 between real and fake samples.
 
     x = alpha real + (1 - alpha) fake, alpha ~ U(0, 1), one per sample. The quotient is ProGAN's
@@ -230,15 +243,6 @@ class GradientPenalty(Penalty):
         self.epsilon = _above_zero("epsilon", epsilon, _EPSILON_WHY)
         self.epsilon_in = _choice("epsilon_in", epsilon_in, ("square_root", "gradient"))
 
-    def value(self, critic, real, fake, seed):
-        real = _wide(real)
-        alpha = tf.random.stateless_uniform(tf.shape(real)[:1], seed, dtype=real.dtype)
-        return self.at(critic, self.interpolate(real, fake, alpha))
-
-    def interpolate(self, real, fake, alpha):
-        """The points for given alphas, one per sample: [B] or [B, 1, ...]."""
-        return interpolate(real, fake, alpha, alpha_weighs=self.alpha_weighs)
-
     def norms(self, critic, points):
         """|grad_x D(x)| at every point, [B]."""
         return _norm(input_gradient(critic, points), self.epsilon, self.epsilon_in)
@@ -263,7 +267,7 @@ class GradientPenalty(Penalty):
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
-class MaxGradientPenalty(Penalty):
+class MaxGradientPenalty(_BetweenPenalty):
     """MaxGP: weight * max_i |grad_x D(x_i)|^2 between real and fake samples.
 
     The points are those of `GradientPenalty`. Only the steepest one of the batch (of the replica's
@@ -281,15 +285,6 @@ class MaxGradientPenalty(Penalty):
         super().__init__(name=name, **kwargs)
         self.weight = _at_least("weight", weight, 0, "a negative one would reward steep critics")
         self.alpha_weighs = _choice("alpha_weighs", alpha_weighs, ("real", "fake"))
-
-    def value(self, critic, real, fake, seed):
-        real = _wide(real)
-        alpha = tf.random.stateless_uniform(tf.shape(real)[:1], seed, dtype=real.dtype)
-        return self.at(critic, self.interpolate(real, fake, alpha))
-
-    def interpolate(self, real, fake, alpha):
-        """The points for given alphas, one per sample: [B] or [B, 1, ...]."""
-        return interpolate(real, fake, alpha, alpha_weighs=self.alpha_weighs)
 
     def at(self, critic, points):
         """The penalty at given points, scalar."""

@@ -39,7 +39,7 @@ def up_conv(x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False
 def blocks_of(image_size: int) -> tuple[int, int]:
     """(stride-2 layers, side of the smallest map): the size is halved while it is even and > 7.
 
-    Raises: ValueError: if the smallest map would be larger than 8 or smaller than 4 pixels.
+    Raises: ValueError: if the smallest map would not have a side of 4 to 7 pixels.
     """
     blocks, base = 0, image_size
     while base % 2 == 0 and base > 7:
