@@ -1,8 +1,18 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from harness import check_layer
 
-from ganzoo.layers.convolution import blocks_of, down_conv, down_stack, up_conv, up_stack
+from ganzoo.layers.convolution import (
+    FEW,
+    Conv2DTranspose,
+    blocks_of,
+    down_conv,
+    down_stack,
+    up_conv,
+    up_stack,
+)
 from ganzoo.penalties import WeightClip
 
 
@@ -123,3 +133,76 @@ def test_stacks():
     assert slopes == {0.2}
     constrained = [n for n in down.layers if isinstance(n, keras.layers.Conv2D)]
     assert all(layer.kernel_constraint.limit == 0.1 for layer in constrained)
+
+
+# --- Conv2DTranspose: other arithmetic, the same layer as Keras'
+
+TRANSPOSED = {  # input shape, arguments
+    "product": ((2, 1, 1, 5), dict(filters=6, kernel_size=4)),
+    "product with strides, bias and activation": (
+        (2, 1, 1, 5),
+        dict(
+            filters=2, kernel_size=(3, 4), strides=2, use_bias=True, activation="tanh"
+        ),
+    ),
+    "one pixel, long stride": ((2, 1, 1, 5), dict(filters=2, kernel_size=2, strides=3)),
+    "phases": ((2, 5, 3, 7), dict(filters=3, kernel_size=4, strides=2, padding="same")),
+    "phases with bias and activation": (
+        (2, 4, 4, 7),
+        dict(
+            filters=FEW,
+            kernel_size=4,
+            strides=2,
+            padding="same",
+            use_bias=True,
+            activation="relu",
+        ),
+    ),
+    "phases of one pixel": (
+        (2, 1, 1, 4),
+        dict(filters=1, kernel_size=4, strides=2, padding="same"),
+    ),
+    "neither": (
+        (2, 4, 4, 7),
+        dict(filters=FEW + 1, kernel_size=4, strides=2, padding="same"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TRANSPOSED)
+def test_conv2d_transpose_and_its_gradients_are_those_of_keras(case):
+    shape, arguments = TRANSPOSED[case]
+    arguments = {"use_bias": False, "bias_initializer": "random_normal", **arguments}
+    ours, theirs = (
+        Conv2DTranspose(**arguments),
+        keras.layers.Conv2DTranspose(**arguments),
+    )
+    random = np.random.RandomState(0)
+    x = tf.constant(random.randn(*shape), "float32")
+    ours(x), theirs(x)
+    theirs.set_weights(ours.get_weights())
+    found = []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            total = tf.reduce_sum(
+                y * tf.constant(np.random.RandomState(1).randn(*y.shape), "float32")
+            )
+        found.append(
+            [y, *tape.gradient(total, [x, *[w.value for w in layer.trainable_weights]])]
+        )
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["product", "phases"])
+def test_conv2d_transpose_is_a_layer(case):
+    shape, arguments = TRANSPOSED[case]
+    x = np.random.RandomState(0).randn(*shape).astype("float32")
+    check_layer(lambda: Conv2DTranspose(name="up", **arguments), x, second_order=True)
+
+
+def test_conv2d_transpose_computes_in_half_precision():
+    layer = Conv2DTranspose(3, 4, strides=2, padding="same", dtype="mixed_float16")
+    assert layer(np.ones((1, 4, 4, 5), "float32")).dtype == tf.float16
