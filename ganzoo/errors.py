@@ -1,0 +1,72 @@
+"""What can go wrong between a name and its weights, one type for each next step.
+
+Every message names the file or URL, what was expected, what was found and what to do. All are
+`ValueError`s, so that a caller who does not care for the kind catches one type; the command line
+turns each into one line and exit code 2.
+"""
+
+
+class GanzooError(ValueError):
+    """Base of this module's errors."""
+
+
+class UnknownModelError(GanzooError):
+    """No published model, file or folder has the name; the message lists the nearest names."""
+
+
+class PlannedModelError(GanzooError):
+    """The manifest lists the model, but ganzoo cannot build its family or read its file yet."""
+
+
+class LicenseError(GanzooError):
+    """Non-commercial weights were asked for without accepting their licence."""
+
+
+# --- files that are here
+
+
+class WeightsError(GanzooError):
+    """A weights file that is absent, corrupt, truncated or made for another network."""
+
+
+class CheckpointError(WeightsError):
+    """A checkpoint cannot be read; the message names the file."""
+
+
+class CorruptCheckpointError(CheckpointError):
+    """The file is truncated, damaged or no checkpoint; the message says what it looks like."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """The file names a class or function outside the closed table. Nothing of it was run."""
+
+
+class HashError(WeightsError):
+    """A file whose sha256 or size is not the published one; nothing of it was parsed."""
+
+
+# --- files that must be fetched
+
+
+class DownloadError(GanzooError, OSError):
+    """No mirror gave the file; the message says for each mirror what happened."""
+
+
+class OfflineError(DownloadError):
+    """The file is not in the cache, and `GANZOO_OFFLINE` or `HF_HUB_OFFLINE` forbids fetching."""
+
+
+class MissingFileError(DownloadError):
+    """The server answers that the file, repository or revision does not exist (404, 410)."""
+
+
+class AccessError(DownloadError):
+    """The server asks for a login, a token or an accepted agreement (401, 403)."""
+
+
+class WrongBodyError(DownloadError):
+    """A web page, a Git-LFS pointer or another text came instead of the file."""
+
+
+class CacheError(GanzooError, OSError):
+    """The cache cannot be written: disk full, read-only, or no permission."""
