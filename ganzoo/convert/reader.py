@@ -4,27 +4,48 @@ Reads, recognised by content and never by file name:
 
 * torch zip files (`archive/data.pkl` and one entry per storage; torch >= 1.6),
 * torch legacy streams (five pickles, then the bytes of the storages; most files of 2017-2020),
+* whole `torch.nn.Module`s in either of these, and NVIDIA's pickles of networks: those of PyTorch,
+  whose storages are legacy streams within the pickle, and those of TensorFlow 1 (ProGAN on),
 * plain pickles of numbers and NumPy arrays, those of Python 2 among them,
-* `.npy`, `.npz`, folders of `.npy`, and `.safetensors`.
+* `.npy`, `.npz`, folders of `.npy`, and `.safetensors`,
+* HDF5 of Keras (`.h5`, `.weights.h5`, `.keras`; see `hdf5.py`),
+* TensorFlow checkpoints, SavedModels and TF-Hub modules (see `tensor_bundle.py`);
+
+and every single file of these also packed by xz.
 
 A pickle is a program. Here it is read by an interpreter of our own (`_Machine`) that knows the
 opcodes which build numbers, strings and containers. A name of a module attribute is looked up in
-one closed table, `GLOBALS`, whose entries are functions of this file; any other name ends the
-reading with `UnsafeCheckpointError`, and nothing is imported, called or instantiated. To read
-a further kind of file, add rows to `GLOBALS`.
+one closed table, `GLOBALS`, whose entries are functions of this file, then among the modules of
+networks in `CLASS_MODULES`, whose classes become objects that only hold their state; any other
+name ends the reading with `UnsafeCheckpointError`, and nothing is imported, called or instantiated.
+To read a further kind of file, add rows to `GLOBALS` or `CLASS_MODULES`.
+
+A network becomes a dict like its weights' names. That of PyTorch has one entry for each parameter,
+buffer and submodule, in this order, so that `flatten` gives the names of its `state_dict()`; that
+of TensorFlow 1 has one for each variable (numbers as arrays without axes) and component. What else
+it knows of itself is under the key `META`, which `flatten` passes over:
+
+* PyTorch: `class` (with its module, if the file has it), `init_args` (list), `init_kwargs`,
+  `attributes` (its other members as far as they are numbers, text or containers of such),
+  `non_persistent` (names of buffers that `state_dict()` leaves out);
+* TensorFlow 1: `class`, and of its state what is no array: `name`, `version`, `build_func_name`,
+  `static_kwargs` and so on.
+
+Program text that a file holds is never part of the tree.
 
 Everything that a file claims is compared with what it holds before memory is asked for: a storage
 with the bytes there are, a tensor with its storage, opcodes, tensors and nesting with the limits
-below. What is not as it should be raises `CorruptCheckpointError`.
+below, over all files within the file. What is not as it should be raises `CorruptCheckpointError`.
 
-Layout of this file: errors and limits; stand-ins; the table of globals; the interpreter; torch zip
-and legacy; arrays (`.npy`, `.npz`, `.safetensors`); the public functions.
+Layout of this file: limits; stand-ins; the table of globals; the interpreter; torch zip and
+legacy; from stand-ins to arrays; `.npy`, `.npz`, `.safetensors`; the public functions.
 """
 
 import contextlib
 import dataclasses
 import io
 import json
+import lzma
 import math
 import os
 import pathlib
@@ -37,29 +58,28 @@ from collections.abc import Callable
 import ml_dtypes
 import numpy as np
 
-# Errors and limits
+from ganzoo.errors import CheckpointError, CorruptCheckpointError, UnsafeCheckpointError
 
+# Limits
 
-class CheckpointError(ValueError):
-    """A checkpoint cannot be read; the message names the file."""
-
-
-class CorruptCheckpointError(CheckpointError):
-    """The file is truncated, damaged or no checkpoint; the message says what it looks like."""
-
-
-class UnsafeCheckpointError(CheckpointError):
-    """The file names a class or function outside of `GLOBALS`. Nothing of it was run."""
-
-
-MAX_OPCODES = 2_000_000  # per pickle; the largest published StyleGAN pickles need below 100,000
+MAX_OPCODES = 1_000_000  # per file; the largest published StyleGAN pickles need below 100,000
 MAX_TENSORS = 100_000  # per file
 MAX_DEPTH = 100  # containers within containers
 MAX_ENTRIES = 1_000_000  # items visited by `flatten`; shared containers count each time
+MAX_ZIP_LIST = 1 << 23  # bytes; about 100,000 files in a zip
 MAX_RANK = 32  # numpy 1.x refuses more dimensions
+MAX_KEY = 10_000  # characters of a key
+MAX_ODD_KEYS = 200  # of a dictionary: those whose hash a file may choose, so that all collide
 MAX_INTEGER_BYTES = 256  # of a pickled long; torch's magic number has 10
-MAX_INFLATION = 100  # unpacked bytes per packed byte of a zip, and ...
+MAX_LINE = 1 << 20  # bytes of a line in a pickle
+MAX_DIGITS = 100  # of a float spelled in decimal
+MAX_HEADER_BYTES = 1 << 23  # of `.safetensors`; about 60,000 tensors
+MAX_NPY_HEADER_BYTES = 1 << 16
+XZ_MEMORY = 1 << 27  # for xz's own window
+MAX_INFLATION = 10  # unpacked bytes per packed byte of a zip or xz, and ...
 FREE_BYTES = 1 << 26  # ... 64 MiB in any case; also for copies and views that repeat bytes
+
+META = "__meta__"  # the key under which a tree has what is no array: attributes, names, versions
 
 # What parsing damaged bytes may raise below; each becomes a CorruptCheckpointError.
 _RAW_ERRORS = (
@@ -74,7 +94,40 @@ _RAW_ERRORS = (
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
+
+
+class _Budget:
+    """What the reading of one file may still ask for, with all files that are within it.
+
+    Copies and views are in bytes: those that a file may ask for without holding them.
+    """
+
+    def __init__(self, size):
+        self.opcodes = MAX_OPCODES
+        self.tensors = MAX_TENSORS
+        self.copies = self.views = 4 * size + FREE_BYTES
+
+    def opcode(self):
+        self.opcodes -= 1
+        if self.opcodes < 0:
+            raise CorruptCheckpointError(f"A pickle has more than {MAX_OPCODES} instructions.")
+
+    def tensor(self):
+        self.tensors -= 1
+        if self.tensors < 0:
+            raise CorruptCheckpointError(f"It holds more than {MAX_TENSORS} tensors.")
+
+    def copy(self, count):
+        self.copies -= count
+        if self.copies < 0:
+            raise CorruptCheckpointError("A pickle copies far more data than the file holds.")
+
+    def view(self, count):
+        self.views -= count
+        if self.views < 0:
+            raise CorruptCheckpointError("The tensors claim far more items than the file holds.")
 
 
 # Stand-ins: what a pickle's globals become. None of them can do more than hold data.
@@ -85,6 +138,28 @@ class Call:
     """A function of this file that a pickle may call."""
 
     function: Callable
+
+    def call(self, machine, args):
+        return self.function(*args)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nested(Call):
+    """`torch.storage._load_from_bytes`: the bytes are a torch file of one storage."""
+
+    def call(self, machine, args):
+        return machine.load_nested(*args)
+
+
+@dataclasses.dataclass(frozen=True)
+class Class:
+    """A class that is not here; its objects are stand-ins of type `kind`."""
+
+    name: str
+    kind: type
+
+    def call(self, machine, args):
+        return self.kind(self.name, *args)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,12 +178,13 @@ class StorageType:
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """`numel` items of `dtype`, from item `start` on of the bytes known as `key`."""
+    """`numel` items of `dtype`, from item `start` on of the bytes that `home` knows as `key`."""
 
     dtype: np.dtype
     key: str
     start: int
     numel: int
+    home: "_Storages"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +211,31 @@ class Inert:
 
     def build(self, state):
         self.state = state
+
+
+class Network(Inert):
+    """A network of PyTorch or TensorFlow; becomes a dict."""
+
+    SOURCES = ("module_src", "build_module_src")  # program text, of no use here
+
+    def __init__(self, name, *args):
+        super().__init__(name, *args)
+        self.state = {}
+
+    def build(self, state):
+        if not isinstance(state, dict):
+            raise CorruptCheckpointError(f"The state of `{self.name[:80]}` is no dictionary.")
+        for source in self.SOURCES:
+            state.pop(source, None)
+        self.state = state
+
+
+class TorchModule(Network):
+    """A `torch.nn.Module`."""
+
+
+class TensorFlowNetwork(Network):
+    """`dnnlib.tflib.network.Network`, or `tfutil.Network` of ProGAN."""
 
 
 class _PickledDtype:
@@ -247,6 +348,33 @@ def _namespace():
     return Inert("argparse.Namespace")
 
 
+def _set(items=()):
+    if not isinstance(items, (list, tuple)):
+        raise CorruptCheckpointError("A set is not made of a list.")
+    return _add(set(), items)
+
+
+def _frozenset(items=()):
+    return frozenset(_set(items))
+
+
+def _persistent_object(meta):
+    """`torch_utils.persistence` of NVIDIA: class name, state and the program text of the class."""
+    if not isinstance(meta, dict) or meta.get("type") != "class":
+        raise CorruptCheckpointError("A persistent object is not described as one of a class.")
+    if not isinstance(meta["class_name"], str):
+        raise CorruptCheckpointError("The class of a persistent object has no name.")
+    module = TorchModule(meta["class_name"])
+    module.build(meta["state"])
+    for source in Network.SOURCES:
+        meta.pop(source, None)
+    return module
+
+
+def _nothing(*_):
+    """What says where a tensor was, or how it was computed."""
+
+
 _STORAGES = {
     "FloatStorage": np.float32,
     "DoubleStorage": np.float64,
@@ -271,7 +399,13 @@ GLOBALS = {
     ("torch._utils", "_rebuild_tensor_v2"): Call(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): Call(_rebuild_parameter),
     ("torch", "Size"): Call(_size),
-    ("torch", "device"): Call(lambda *_: None),
+    ("torch", "device"): Call(_nothing),
+    ("torch.nn.backends.thnn", "_get_thnn_function_backend"): Call(_nothing),  # torch < 1.0
+    ("torch.storage", "_load_from_bytes"): Nested(_nothing),
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): Call(_persistent_object),
+    ("dnnlib.util", "EasyDict"): Call(_ordered_dict),
+    ("dnnlib.tflib.network", "Network"): Class("dnnlib.tflib.network.Network", TensorFlowNetwork),
+    ("tfutil", "Network"): Class("tfutil.Network", TensorFlowNetwork),
     ("numpy", "ndarray"): Constant("numpy.ndarray"),
     ("numpy", "dtype"): Call(_PickledDtype),
 }
@@ -282,29 +416,57 @@ for _module in ("numpy.core.numeric", "numpy._core.numeric"):
     GLOBALS[_module, "_frombuffer"] = Call(_numpy_frombuffer)
 for _name, _dtype in _STORAGES.items():
     GLOBALS["torch", _name] = StorageType(np.dtype(_dtype))
+    GLOBALS["torch.cuda", _name] = StorageType(np.dtype(_dtype))
 for _name in _DTYPES:
     GLOBALS["torch", _name] = Constant(f"torch.{_name}")
+for _module in ("builtins", "__builtin__"):
+    GLOBALS[_module, "set"] = Call(_set)
+    GLOBALS[_module, "frozenset"] = Call(_frozenset)
+
+# Modules whose classes are networks: these, and the modules within them.
+CLASS_MODULES = (
+    "torch.nn.modules",
+    "torch.nn.parallel",
+    "torch.nn.utils",
+    "model",  # DiscoGAN, HiFi-GAN and most research code
+    "models",
+    "networks",
+    "training.networks",
+    "training.networks_stylegan2",
+    "training.networks_stylegan3",
+    "training.augment",
+    "R3GAN",
+)
+_CLASS = re.compile(r"[A-Z][A-Za-z0-9_]*")  # never a function, never an attribute of an attribute
+_PACKAGE = re.compile(rf"({'|'.join(map(re.escape, CLASS_MODULES))})(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 def _look_up(module, name):
-    if (module, name) not in GLOBALS:
-        raise UnsafeCheckpointError(
-            f"It names `{module[:80]}.{name[:80]}`, which is not among the globals that a "
-            "checkpoint may name. Nothing of it was imported or run. Expected a file of arrays; "
-            "a whole pickled model must be saved anew as `model.state_dict()` by who trusts it."
-        )
-    return GLOBALS[module, name]
+    if (module, name) in GLOBALS:
+        return GLOBALS[module, name]
+    if _PACKAGE.fullmatch(module) and _CLASS.fullmatch(name):
+        return Class(f"{module}.{name}", TorchModule)
+    raise UnsafeCheckpointError(
+        f"It names `{module[:80]}.{name[:80]}`, which is not among the globals that a "
+        "checkpoint may name. Nothing of it was imported or run. Expected a file of arrays; "
+        "a whole pickled model must be saved anew as `model.state_dict()` by who trusts it."
+    )
 
 
 # The interpreter
 
 
 class _Source:
-    """A seekable binary file of known size, read without ever asking for more than it holds."""
+    """A seekable binary file of known size, read without ever asking for more than it holds.
 
-    def __init__(self, file):
+    `packed` is the size of the file that it was unpacked from, if it was.
+    """
+
+    def __init__(self, file, packed=None):
         self.file = file
         self.size = file.seek(0, io.SEEK_END)
+        self.packed = self.size if packed is None else packed
+        self.data = file.getvalue() if isinstance(file, io.BytesIO) else None  # shared, no copy
         file.seek(0)
 
     @property
@@ -320,8 +482,16 @@ class _Source:
             )
         return data
 
+    def view(self, count):
+        """As `take`, but without a copy of what is in memory anyway."""
+        if self.data is None or not 0 <= count <= self.left:
+            return self.take(count)
+        start = self.file.tell()
+        self.file.seek(count, io.SEEK_CUR)
+        return memoryview(self.data)[start : start + count]
+
     def line(self):
-        data = self.file.readline(1 << 20)
+        data = self.file.readline(MAX_LINE)
         if not data.endswith(b"\n"):
             raise CorruptCheckpointError("It ends early, within a line of a pickle.")
         return data[:-1]
@@ -333,26 +503,47 @@ class _Source:
 _SCALARS = (str, int, float, bool, bytes, type(None))
 
 
-def _key(key):
-    """Keys that are cheap to hash, and only those: scalars and short, flat tuples of scalars."""
+def _key(key, others):
+    """A key for a dict or set with `others`: text, numbers and short, flat tuples of these.
+
+    What costs little to compare and to hash, and does not collide more often than by chance.
+    """
     flat = key if isinstance(key, tuple) else (key,)
     if len(flat) > MAX_RANK or not all(isinstance(k, _SCALARS) for k in flat):
         raise CorruptCheckpointError("A dictionary key or set item is neither text nor number.")
+    if any(isinstance(k, (str, bytes)) and len(k) > MAX_KEY for k in flat):
+        raise CorruptCheckpointError(f"A dictionary key has more than {MAX_KEY} characters.")
+    odd = isinstance(key, (tuple, float)) or (isinstance(key, int) and abs(key) >= 2**60)
+    if odd and len(others) >= MAX_ODD_KEYS:
+        raise CorruptCheckpointError("A dictionary has very many keys that are no text.")
     return key
 
 
 def _fill(target, items):
     if not isinstance(target, dict) or len(items) % 2:
         raise CorruptCheckpointError("A pickle sets items of something that is no dictionary.")
-    target.update((_key(k), v) for k, v in zip(items[::2], items[1::2]))
+    for key, value in zip(items[::2], items[1::2]):
+        target[_key(key, target)] = value
     return target
+
+
+def _add(target, items):
+    if not isinstance(target, set):
+        raise CorruptCheckpointError("A pickle adds to something that is no set.")
+    for item in items:
+        target.add(_key(item, target))
+    return target
+
+
+_ODD_ESCAPE = re.compile(rb"""\\(?![nrt'"]|x[0-9a-fA-F]{2})""")
+_CONTAINER_BYTES = 256  # that an empty one takes, with its place in the tables of the reader
 
 
 def _cost(value):
     """Bytes that a copy of `value` takes, roughly; a short file may ask for many copies of one."""
     if isinstance(value, (str, bytes)):
         return len(value)
-    return 100 * len(value) if isinstance(value, (list, tuple, dict)) else 0
+    return 100 * len(value) if isinstance(value, (list, tuple, dict, set)) else 0
 
 
 def _no_storage(_pid):
@@ -364,30 +555,38 @@ class _Machine:
 
     Args:
         source: `_Source`, at the first opcode; left behind STOP.
+        budget: `_Budget` of the file.
         persistent_load: function of a persistent id; torch's name for a storage.
+        nested: bool. Whether the pickle is of a file within a pickle, and may not hold another.
     Reference: the opcodes as `pickletools` of the standard library documents them.
     """
 
-    def __init__(self, source, persistent_load=_no_storage):
+    def __init__(self, source, budget, persistent_load=_no_storage, *, nested=False):
         self.source = source
+        self.budget = budget
         self.persistent_load = persistent_load
+        self.nested = nested
         self.stack = []
         self.marks = []
         self.memo = {}
-        self.budget = 4 * source.size + FREE_BYTES
+        self.files = {}  # id of a nested file's bytes -> (bytes, storage)
 
     def run(self):
-        for _ in range(MAX_OPCODES):
+        while True:
+            self.budget.opcode()
             opcode = self.source.take(1)
             if opcode == b".":
                 return self.pop()
             if opcode not in _OPCODES:
                 raise CorruptCheckpointError(f"It is no pickle of data: byte {opcode!r}.")
             _OPCODES[opcode](self)
-        raise CorruptCheckpointError(f"A pickle has more than {MAX_OPCODES} instructions.")
 
     def push(self, value):
         self.stack.append(value)
+
+    def push_new(self, container):
+        self.budget.copy(_CONTAINER_BYTES)
+        self.stack.append(container)
 
     def pop(self):
         if not self.stack or (self.marks and self.marks[-1] >= len(self.stack)):
@@ -435,10 +634,7 @@ class _Machine:
         target.extend(items)
 
     def add(self, items):
-        target = self.top()
-        if not isinstance(target, set):
-            raise CorruptCheckpointError("A pickle adds to something that is no set.")
-        target.update(_key(item) for item in items)
+        _add(self.top(), items)
 
     def set_item(self):
         value, key = self.pop(), self.pop()
@@ -449,7 +645,7 @@ class _Machine:
         _fill(self.top(), items)
 
     def group(self, count):
-        self.push(tuple([self.pop() for _ in range(count)][::-1]))
+        self.push_new(tuple([self.pop() for _ in range(count)][::-1]))
 
     # Text and numbers
 
@@ -466,13 +662,21 @@ class _Machine:
         text = self.source.line()
         if len(text) > MAX_INTEGER_BYTES:
             raise CorruptCheckpointError(f"A pickled integer claims {len(text)} digits.")
-        special = {b"00": False, b"01": True}
+        special = {b"00": False, b"01": True}  # protocol 0 has no other bool
         self.push(special[text] if text in special else int(text.rstrip(b"L")))
+
+    def fraction(self):
+        text = self.source.line()
+        if len(text) > MAX_DIGITS:
+            raise CorruptCheckpointError(f"A pickled number claims {len(text)} digits.")
+        self.push(float(text))
 
     def quoted(self):
         text = self.source.line().strip()
         if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
             raise CorruptCheckpointError("A pickled string has no quotes.")
+        if _ODD_ESCAPE.search(text.replace(rb"\\", b"")):
+            raise CorruptCheckpointError("A pickled string has an escape that Python 2 never wrote.")
         # Python 2 str: one character per byte.
         self.push(text[1:-1].decode("unicode_escape"))
 
@@ -492,17 +696,26 @@ class _Machine:
         self.push(_look_up(module, name))
 
     def charge(self, values):
-        self.budget -= sum(_cost(value) for value in values)
-        if self.budget < 0:
-            raise CorruptCheckpointError("A pickle copies far more data than the file holds.")
+        self.budget.copy(_CONTAINER_BYTES + _cost(values))
+        self.budget.copy(sum(_cost(value) for value in values))
 
     def call(self, function, args):
-        if not isinstance(function, Call):
+        if not isinstance(function, (Call, Class)):
             raise CorruptCheckpointError("A pickle calls something that is not a function.")
         if not isinstance(args, tuple):
             raise CorruptCheckpointError("A pickle calls a function without a tuple of arguments.")
         self.charge(args)
-        self.push(function.function(*args))
+        self.push(function.call(self, args))
+
+    def load_nested(self, content):
+        if self.nested or not isinstance(content, bytes):
+            raise CorruptCheckpointError("A storage within a pickle is not made of bytes.")
+        if id(content) not in self.files:
+            tree = _run_nested(content, self.budget)
+            if not isinstance(tree, Storage):
+                raise CorruptCheckpointError("A torch file within a pickle is not of a storage.")
+            self.files[id(content)] = content, tree
+        return self.files[id(content)][1]
 
     def reduce(self):
         args, function = self.pop(), self.pop()
@@ -574,7 +787,7 @@ _OPCODES = {
     b"M": lambda m: m.push(m.source.unpack("<H")),
     b"\x8a": lambda m: m.long("<B"),
     b"\x8b": lambda m: m.long("<i"),
-    b"F": lambda m: m.push(float(m.source.line())),
+    b"F": _Machine.fraction,
     b"G": lambda m: m.push(m.source.unpack(">d")),
     # text and bytes
     b"S": _Machine.quoted,
@@ -590,21 +803,21 @@ _OPCODES = {
     b"\x96": lambda m: m.bytes_of("<Q"),  # BYTEARRAY8
     # containers
     b")": lambda m: m.push(()),
-    b"t": lambda m: m.push(tuple(m.pop_mark())),
+    b"t": lambda m: m.push_new(tuple(m.pop_mark())),
     b"\x85": lambda m: m.group(1),
     b"\x86": lambda m: m.group(2),
     b"\x87": lambda m: m.group(3),
-    b"]": lambda m: m.push([]),
-    b"l": lambda m: m.push(m.pop_mark()),
+    b"]": lambda m: m.push_new([]),
+    b"l": lambda m: m.push_new(m.pop_mark()),
     b"a": lambda m: m.append([m.pop()]),
     b"e": lambda m: m.append(m.pop_mark()),
-    b"}": lambda m: m.push({}),
-    b"d": lambda m: m.push(_fill({}, m.pop_mark())),
+    b"}": lambda m: m.push_new({}),
+    b"d": lambda m: m.push_new(_fill({}, m.pop_mark())),
     b"s": _Machine.set_item,
     b"u": _Machine.set_items,
-    b"\x8f": lambda m: m.push(set()),
+    b"\x8f": lambda m: m.push_new(set()),
     b"\x90": lambda m: m.add(m.pop_mark()),
-    b"\x91": lambda m: m.push(frozenset(_key(item) for item in m.pop_mark())),
+    b"\x91": lambda m: m.push_new(frozenset(_add(set(), m.pop_mark()))),
     # globals and objects
     b"c": _Machine.global_lines,
     b"\x93": _Machine.global_stack,
@@ -618,8 +831,8 @@ _OPCODES = {
     b"\x83": _Machine.extension,
     b"\x84": _Machine.extension,
     # storages
-    b"P": lambda m: m.push(m.persistent_load(m.source.line().decode("latin1"))),
-    b"Q": lambda m: m.push(m.persistent_load(m.pop())),
+    b"P": lambda m: m.push_new(m.persistent_load(m.source.line().decode("latin1"))),
+    b"Q": lambda m: m.push_new(m.persistent_load(m.pop())),
 }
 
 
@@ -627,19 +840,19 @@ _OPCODES = {
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of a legacy stream
 _LEGACY_PROTOCOL = 1001  # second pickle
+_NESTED_ENTRIES = 100  # of a zip file within a pickle; torch writes about six
 
 
 class _Storages:
-    """The storages that a pickle mentions; a subclass says where their bytes are.
+    """The storages that a pickle mentions; a subclass says where their bytes are."""
 
-    `limit` is the number of bytes that views on them may claim in all.
-    """
-
-    def __init__(self, limit):
-        self.limit = limit
+    def __init__(self, budget):
+        self.budget = budget
         self.loaded = {}
 
     def persistent_load(self, pid):
+        if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
+            return self.network_class(pid)
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
             raise CorruptCheckpointError("A persistent id is not that of a torch storage.")
         _, kind, key, _location, numel, *view = pid
@@ -652,14 +865,18 @@ class _Storages:
             _check_integers((start, numel_of_view))
             if start + numel_of_view > numel:
                 raise CorruptCheckpointError("A view of a storage leaves that storage.")
-            return Storage(kind.dtype, key, start, numel_of_view)
-        return Storage(kind.dtype, key, 0, numel)
+            return Storage(kind.dtype, key, start, numel_of_view, self)
+        return Storage(kind.dtype, key, 0, numel, self)
+
+    def network_class(self, pid):
+        """Legacy streams wrap classes of networks: ("module", class, file, program text)."""
+        if not isinstance(pid[1], Class):
+            raise CorruptCheckpointError("A persistent id of a class is not of one.")
+        return pid[1]
 
     def array(self, tensor):
         """The view that `tensor` describes, read-only."""
-        self.limit -= tensor.nbytes
-        if self.limit < 0:
-            raise CorruptCheckpointError("The tensors claim far more items than the file holds.")
+        self.budget.view(tensor.nbytes)
         storage = tensor.storage
         if tensor.nbytes == 0:
             return np.zeros(tensor.size, storage.dtype)
@@ -686,11 +903,11 @@ class _Storages:
 
 
 class _ZipStorages(_Storages):
-    def __init__(self, archive, root, limit):
-        super().__init__(limit)
+    def __init__(self, archive, root, budget):
+        super().__init__(budget)
         self.archive = archive
         self.root = root
-        self.entries = {entry.filename: entry for entry in archive.infolist()}
+        self.entries = archive.entries
         order = f"{root}byteorder"
         self.big_endian = order in self.entries and archive.read(order).strip() == b"big"
 
@@ -707,12 +924,12 @@ class _ZipStorages(_Storages):
         return dtype.newbyteorder(">") if self.big_endian and dtype.itemsize > 1 else dtype
 
     def fetch(self, key):
-        return self.archive.read(f"{self.root}data/{key}")
+        return self.archive.view(f"{self.root}data/{key}")
 
 
 class _LegacyStorages(_Storages):
-    def __init__(self, source):
-        super().__init__(4 * source.size + FREE_BYTES)
+    def __init__(self, source, budget):
+        super().__init__(budget)
         self.source = source
         self.declared = {}
         self.places = {}
@@ -723,7 +940,7 @@ class _LegacyStorages(_Storages):
 
     def locate(self, keys):
         """Behind the pickles: per key an item count (int64), then the items."""
-        if not isinstance(keys, list) or set(map(_key, keys)) != set(self.declared):
+        if not isinstance(keys, list) or _add(set(), keys) != set(self.declared):
             raise CorruptCheckpointError("The list of storages differs from those that are used.")
         for key in keys:
             dtype, numel = self.declared[key]
@@ -740,71 +957,170 @@ class _LegacyStorages(_Storages):
     def fetch(self, key):
         start, length = self.places[key]
         self.source.file.seek(start)
-        return self.source.take(length)
+        return self.source.view(length)
 
 
-def _check_zip(archive, size):
-    """Refuse zips that overlap, hide or inflate their entries."""
-    entries = archive.infolist()
-    for entry in entries:
-        stored = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        if entry.flag_bits & 1 or not stored:
-            raise CorruptCheckpointError(f"Zip entry `{entry.filename[:40]}` is not plain.")
-    packed = sum(entry.compress_size for entry in entries)
-    unpacked = sum(entry.file_size for entry in entries)
-    if packed > size or unpacked > MAX_INFLATION * size + FREE_BYTES:
-        raise CorruptCheckpointError(
-            f"Its zip entries claim {packed} bytes packed and {unpacked} unpacked; "
-            f"the file has {size}."
-        )
-    return 4 * unpacked + FREE_BYTES
+class _ZipList:
+    """A file for `zipfile` to list: it makes an object of every entry, whose number this limits."""
+
+    def __init__(self, file):
+        self.file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, count=-1):
+        data = self.file.read(min(count, MAX_ZIP_LIST + 1) if count >= 0 else MAX_ZIP_LIST + 1)
+        if len(data) > MAX_ZIP_LIST:
+            raise CorruptCheckpointError(f"Its list of files has more than {MAX_ZIP_LIST} bytes.")
+        return data
+
+
+class _Zip:
+    """The entries of a zip file; none can be more than what the file's end says of it.
+
+    Reads like `zipfile.ZipFile`, which would inflate an entry up to 2 GB, whatever its size.
+    """
+
+    def __init__(self, source):
+        self.source = source
+        with zipfile.ZipFile(_ZipList(source.file)) as archive:
+            listed = archive.infolist()
+        self.entries = {entry.filename: entry for entry in listed}
+        if len(self.entries) != len(listed):
+            raise CorruptCheckpointError("Two of its zip entries have the same name.")
+        self.check(listed)
+
+    def check(self, listed):
+        """Refuse zips that overlap, hide or inflate their entries."""
+        size = self.source.size
+        for entry in listed:
+            name = entry.filename
+            stored = entry.compress_type == zipfile.ZIP_STORED
+            if entry.flag_bits & 1 or not (stored or entry.compress_type == zipfile.ZIP_DEFLATED):
+                raise CorruptCheckpointError(f"Zip entry `{name[:40]}` is not plain.")
+            if stored and entry.file_size != entry.compress_size:
+                raise CorruptCheckpointError(f"Zip entry `{name[:40]}` has two sizes.")
+            if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+                raise CorruptCheckpointError(f"Zip entry `{name[:40]}` is outside of its folder.")
+        packed = sum(entry.compress_size for entry in listed)
+        unpacked = sum(entry.file_size for entry in listed)
+        limit = max(size, MAX_INFLATION * self.source.packed + FREE_BYTES)
+        if packed > size or unpacked > limit:
+            raise CorruptCheckpointError(
+                f"Its zip entries claim {packed} bytes packed and {unpacked} unpacked; "
+                f"the file has {size}."
+            )
+
+    def namelist(self):
+        return list(self.entries)
+
+    def read(self, name):
+        return bytes(self.view(name))
+
+    def view(self, name):
+        """The bytes of an entry, after its checksum was compared; no copy if in memory anyway."""
+        entry, source = self.entries[name], self.source
+        source.file.seek(entry.header_offset)
+        head = struct.unpack("<4s22xHH", source.take(30))
+        spelled = source.take(head[1])
+        encoding = "utf-8" if entry.flag_bits & 0x800 else "cp437"
+        if head[0] != b"PK\x03\x04" or spelled.decode(encoding) != entry.orig_filename:
+            raise CorruptCheckpointError(f"Zip entry `{name[:40]}` is not where the list says.")
+        source.take(head[2])
+        data = source.view(entry.compress_size)
+        if entry.compress_type == zipfile.ZIP_DEFLATED:
+            data = zlib.decompressobj(-15).decompress(data, entry.file_size + 1)
+        if len(data) != entry.file_size or zlib.crc32(data) != entry.CRC:
+            raise CorruptCheckpointError(f"Zip entry `{name[:40]}` differs from its checksum.")
+        return data
+
+
+_KERAS_WEIGHTS = "model.weights.h5"
 
 
 def _load_zip(source):
-    with zipfile.ZipFile(source.file) as archive:
-        limit = _check_zip(archive, source.size)
-        names = archive.namelist()
-        pickles = [n for n in names if n == "data.pkl" or n.endswith("/data.pkl")]
-        arrays = [n for n in names if n.endswith(".npy")]
-        if len(pickles) == 1:
-            storages = _ZipStorages(archive, pickles[0][: -len("data.pkl")], limit)
-            stream = _Source(io.BytesIO(archive.read(pickles[0])))
-            tree = _Machine(stream, storages.persistent_load).run()
-            return _Resolver(storages.array).resolve(tree)
-        if arrays and len(arrays) == len(names):  # npz
-            return {n[: -len(".npy")]: _load_npy(io.BytesIO(archive.read(n))) for n in names}
+    archive = _Zip(source)
+    names = archive.namelist()
+    budget = _Budget(sum(entry.file_size for entry in archive.entries.values()))
+    if any(_is_tree(name) for name in names):
+        return _resolve(_run_zip(archive, budget), budget)
+    if names and all(name.endswith(".npy") for name in names):  # npz
+        return {n[: -len(".npy")]: _load_npy(io.BytesIO(archive.read(n))) for n in names}
+    if _KERAS_WEIGHTS in names:
+        from ganzoo.convert import hdf5
+
+        return hdf5.load_keras(archive, _KERAS_WEIGHTS)
     shown = ", ".join(f"`{n[:40]}`" for n in names[:5]) or "nothing"
     raise CorruptCheckpointError(
-        f"It is a zip file, but neither of torch (one `data.pkl`) nor an `.npz`. It holds {shown}."
+        "It is a zip file, but neither of torch (one `data.pkl`), nor of Keras "
+        f"(`{_KERAS_WEIGHTS}`), nor an `.npz`. It holds {shown}."
     )
+
+
+def _is_tree(name):
+    return name == "data.pkl" or name.endswith("/data.pkl")
+
+
+def _run_zip(archive, budget, *, nested=False):
+    """The tree of a torch zip file, with stand-ins."""
+    pickles = [name for name in archive.namelist() if _is_tree(name)]
+    if len(pickles) != 1:
+        raise CorruptCheckpointError(f"It is a zip file with {len(pickles)} `data.pkl`, not one.")
+    storages = _ZipStorages(archive, pickles[0][: -len("data.pkl")], budget)
+    stream = _Source(io.BytesIO(archive.read(pickles[0])))
+    return _Machine(stream, budget, storages.persistent_load, nested=nested).run()
 
 
 def _load_pickles(source):
     """A torch legacy stream, or a single plain pickle."""
-    first = _Machine(source).run()
+    budget = _Budget(source.size)
+    return _resolve(_run_pickles(source, budget), budget)
+
+
+def _run_pickles(source, budget, *, nested=False):
+    """As `_load_pickles`, with stand-ins."""
+    first = _Machine(source, budget, nested=nested).run()
     if type(first) is not int or first != _MAGIC:
         if source.left:
             raise CorruptCheckpointError(
                 f"{source.left} bytes follow a pickle that does not begin a torch file."
             )
-        return _Resolver(_no_storage).resolve(first)
-    protocol = _Machine(source).run()
+        return first
+    protocol = _Machine(source, budget).run()
     if protocol != _LEGACY_PROTOCOL:
         raise CorruptCheckpointError(f"Its torch protocol is not {_LEGACY_PROTOCOL}.")
-    _Machine(source).run()  # the writer's byte order and integer sizes; the file's are fixed
-    storages = _LegacyStorages(source)
-    tree = _Machine(source, storages.persistent_load).run()
-    storages.locate(_Machine(source).run())
-    return _Resolver(storages.array).resolve(tree)
+    _Machine(source, budget).run()  # byte order and integer sizes of the writer; the file's are set
+    storages = _LegacyStorages(source, budget)
+    tree = _Machine(source, budget, storages.persistent_load, nested=nested).run()
+    storages.locate(_Machine(source, budget).run())
+    return tree
+
+
+def _run_nested(content, budget):
+    """The tree of a torch file whose bytes are within a pickle, with stand-ins."""
+    source = _Source(io.BytesIO(content))
+    if not content.startswith(b"PK"):
+        return _run_pickles(source, budget, nested=True)
+    if content.count(b"PK\x01\x02") > _NESTED_ENTRIES:
+        raise CorruptCheckpointError("A torch file within a pickle has many entries.")
+    archive = _Zip(source)
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.entries.values()):
+        raise CorruptCheckpointError("A torch file within a pickle is packed.")
+    return _run_zip(archive, budget, nested=True)
+
+
+# From stand-ins to arrays
+
+
+def _resolve(tree, budget):
+    return _Resolver(budget).resolve(tree)
 
 
 class _Resolver:
-    """Replaces tensors by arrays in a tree; what was shared stays shared."""
+    """Replaces stand-ins by arrays and plain values in a tree; what was shared stays shared."""
 
-    def __init__(self, array):
-        self.array = array
+    def __init__(self, budget):
+        self.budget = budget
         self.done = {}  # id -> (original, result); holding the original keeps the id taken
-        self.tensors = 0
+        self.bared = {}  # likewise
 
     def resolve(self, value, depth=0):
         if isinstance(value, _SCALARS):
@@ -816,25 +1132,109 @@ class _Resolver:
         return self.done[id(value)][1]
 
     def convert(self, value, depth):
-        if isinstance(value, (Tensor, _PickledArray)):
+        if isinstance(value, (Tensor, Storage, _PickledArray)):
             return self.as_array(value)
         if isinstance(value, dict):
             return {k: self.resolve(v, depth) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
             return type(value)([self.resolve(v, depth) for v in value])
+        if isinstance(value, Network):  # which may have its state in common with many others
+            self.budget.copy(_cost(value.state) + sum(map(_cost, value.state.values())))
+        if isinstance(value, TorchModule):
+            return self.torch_module(value, depth)
+        if isinstance(value, TensorFlowNetwork):
+            return self.tensorflow_network(value, depth)
         if isinstance(value, Inert):
             value.args, value.state = (self.resolve(x, depth) for x in (value.args, value.state))
+        if isinstance(value, (Constant, Class)):
+            return value.name
+        if isinstance(value, Call):
+            raise CorruptCheckpointError("It holds a function, which is no data.")
         return value.dtype if isinstance(value, (_PickledDtype, StorageType)) else value
 
     def as_array(self, value):
-        self.tensors += 1
-        if self.tensors > MAX_TENSORS:
-            raise CorruptCheckpointError(f"It holds more than {MAX_TENSORS} tensors.")
+        self.budget.tensor()
         if isinstance(value, Tensor):
-            return self.array(value)
+            return value.storage.home.array(value)
+        if isinstance(value, Storage):
+            return value.home.array(Tensor(value, 0, (value.numel,), (1,)))
         if value.array is None:
             raise CorruptCheckpointError("A NumPy array has no content.")
         return value.array
+
+    def torch_module(self, module, depth):
+        """Parameters, buffers and submodules in the order of `state_dict()`, and `META`."""
+        state, tree = module.state, {}
+        for part in ("_parameters", "_buffers", "_modules"):
+            for name, value in _mapping(state, part).items():
+                if value is not None:
+                    _put(tree, name, self.resolve(value, depth))
+        hidden = state.get("_non_persistent_buffers_set")
+        tree[META] = {
+            "class": module.name,
+            "init_args": self.bare(list(state.get("_init_args", ())), depth),
+            "init_kwargs": self.bare(_mapping(state, "_init_kwargs"), depth),
+            "attributes": self.bare({k: v for k, v in state.items() if f"{k}"[:1] != "_"}, depth),
+            "non_persistent": sorted(map(str, hidden)) if isinstance(hidden, set) else [],
+        }
+        return tree
+
+    def tensorflow_network(self, network, depth):
+        """Variables, components and `META`. ProGAN knows no components."""
+        state, tree = network.state, {}
+        if not isinstance(state.get("variables"), list):
+            raise CorruptCheckpointError(f"`{network.name}` has no list of variables.")
+        for name, value in state["variables"]:
+            value = self.resolve(value, depth)
+            if isinstance(value, (np.generic, float, int)):
+                value = np.asarray(value)
+                value.flags.writeable = False
+            if not isinstance(value, np.ndarray):
+                raise CorruptCheckpointError(f"The variable `{name!r:.40}` is no array.")
+            _put(tree, name, value)
+        for name, component in _mapping(state, "components").items():
+            if not isinstance(component, TensorFlowNetwork):
+                raise CorruptCheckpointError(f"The component `{name!r:.40}` is no network.")
+            _put(tree, name, self.resolve(component, depth))
+        rest = {k: v for k, v in state.items() if k not in ("variables", "components")}
+        tree[META] = {"class": network.name, **self.bare(rest, depth)}
+        return tree
+
+    def bare(self, value, depth):
+        """`value` as numbers, text, arrays and containers of them; what is none of it is left out
+        of dictionaries, `None` in lists, and `...` alone.
+        """
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, (*_SCALARS, set, frozenset)):
+            return value
+        if isinstance(value, (Constant, Class, StorageType, _PickledArray, _PickledDtype)):
+            return self.resolve(value, depth)
+        if not isinstance(value, (dict, list, tuple)) or depth > MAX_DEPTH:
+            return ...
+        if id(value) not in self.bared:
+            self.bared[id(value)] = value, self.bare_container(value, depth + 1)
+        return self.bared[id(value)][1]
+
+    def bare_container(self, value, depth):
+        if isinstance(value, dict):
+            items = {k: self.bare(v, depth) for k, v in value.items()}
+            return {k: v for k, v in items.items() if v is not ...}
+        items = [self.bare(v, depth) for v in value]
+        return type(value)([None if v is ... else v for v in items])
+
+
+def _mapping(state, part):
+    found = state.get(part, {})
+    if not isinstance(found, dict):
+        raise CorruptCheckpointError(f"`{part}` of a network is no dictionary.")
+    return found
+
+
+def _put(tree, name, value):
+    if not isinstance(name, str) or name in tree or name == META:
+        raise CorruptCheckpointError(f"A network has two entries or none named {name!r:.40}.")
+    tree[name] = value
 
 
 # Arrays: .npy, .npz, .safetensors
@@ -867,6 +1267,8 @@ def _load_npy(file):
     source.take(len(_NPY_MAGIC))
     major, _minor = source.take(2)
     length = source.unpack("<H" if major == 1 else "<I")
+    if length > MAX_NPY_HEADER_BYTES:
+        raise CorruptCheckpointError(f"Its NumPy header claims {length} bytes.")
     header = source.take(length).decode("utf-8" if major == 3 else "latin1")
     match = _NPY_HEADER.fullmatch(header)
     if match is None:
@@ -879,7 +1281,7 @@ def _load_npy(file):
         raise CorruptCheckpointError(f"Its NumPy dtype `{match['descr'][:20]}` is not of numbers.")
     shape = tuple(int(n) for n in re.findall(r"\d{1,19}", match["shape"]))
     order = "F" if match["fortran"] == "True" else "C"
-    return _array(source.take(source.left), np.dtype(match["descr"]), shape, order=order)
+    return _array(source.view(source.left), np.dtype(match["descr"]), shape, order=order)
 
 
 def _is_safetensors(source, head):
@@ -887,9 +1289,15 @@ def _is_safetensors(source, head):
     return head[8:9] == b"{" and 2 <= length <= source.size - 8
 
 
+def _json_integer(digits):
+    return int(digits[:20])  # of more digits none fits the file
+
+
 def _load_safetensors(source):
     length = source.unpack("<Q")
-    header = json.loads(source.take(length))
+    if length > MAX_HEADER_BYTES:
+        raise CorruptCheckpointError(f"Its header claims {length} bytes.")
+    header = json.loads(source.take(length).decode("utf-8"), parse_int=_json_integer)
     start = 8 + length
     if len(header) > MAX_TENSORS:
         raise CorruptCheckpointError(f"It holds more than {MAX_TENSORS} tensors.")
@@ -903,7 +1311,7 @@ def _load_safetensors(source):
         if begin != expected:  # the format allows neither gaps nor overlaps
             raise CorruptCheckpointError(f"The bytes of `{name[:40]}` do not follow the last ones.")
         source.file.seek(start + begin)
-        raw = source.take(end - begin)
+        raw = source.view(end - begin)
         arrays[name] = _array(raw, np.dtype(_SAFETENSORS[row["dtype"]]), tuple(row["shape"]))
         expected = end
     if source.size != start + expected:
@@ -913,11 +1321,14 @@ def _load_safetensors(source):
 
 # The public functions
 
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_GZIP_MAGIC = b"\x1f\x8b"
+_XZ_MAGIC = b"\xfd7zXZ\x00"
 _LOOKS = (
     (b"version https://git-lfs", "a git-LFS pointer; fetch the file itself with `git lfs pull`"),
-    (b"\x89HDF", "an HDF5 file; Keras reads it with `load_weights`"),
-    (b"\x1f\x8b", "gzip; unpack it first"),
-    (b"\xfd7zXZ", "xz; unpack it first, or pass `lzma.open(path)`"),
+    (_HDF5_MAGIC, "an HDF5 file"),
+    (_GZIP_MAGIC, "gzip; unless it is a `.tar.gz` of a TensorFlow checkpoint, unpack it first"),
+    (_XZ_MAGIC, "xz"),
     (b"BZh", "bzip2; unpack it first"),
     (b"PK", "a zip file"),
     (b"<", "an HTML or XML page, which a server sends in place of a missing file"),
@@ -936,8 +1347,21 @@ def _describe(head):
     return f"It begins with {head[:16]!r}" + (f": {looks[0]}." if looks else ".")
 
 
-def _load_file(file):
-    source = _Source(file)
+def _unpack_xz(source):
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+    limit = MAX_INFLATION * source.size + FREE_BYTES
+    data = unpacker.decompress(source.view(source.left), limit + 1)
+    if len(data) > limit:
+        raise CorruptCheckpointError(f"It unpacks to more than {limit} bytes.")
+    if not unpacker.eof or unpacker.unused_data:
+        raise CorruptCheckpointError("Its xz stream is cut off, or bytes follow it.")
+    if data.startswith(_XZ_MAGIC):
+        raise CorruptCheckpointError("It is packed by xz more than once.")
+    return data
+
+
+def _load_file(file, *, packed=None):
+    source = _Source(file, packed)
     head = source.file.read(512)
     source.file.seek(0)
     if not head:
@@ -947,8 +1371,18 @@ def _load_file(file):
             return _load_zip(source)
         if head.startswith(_NPY_MAGIC):
             return _load_npy(source.file)
+        if head.startswith(_XZ_MAGIC):
+            return _load_file(io.BytesIO(_unpack_xz(source)), packed=source.size)
         if _is_safetensors(source, head):
             return _load_safetensors(source)
+        if head.startswith(_HDF5_MAGIC):
+            from ganzoo.convert import hdf5
+
+            return hdf5.load(source.file)
+        if head.startswith(_GZIP_MAGIC):
+            from ganzoo.convert import tensor_bundle
+
+            return tensor_bundle.load_tar_gz(source.file)
         return _load_pickles(source)
     except UnsafeCheckpointError:
         raise
@@ -972,9 +1406,23 @@ def _load_folder(folder):
     paths = sorted(path for path in folder.iterdir() if path.suffix == ".npy")
     if not paths:
         raise CorruptCheckpointError(
-            f"Cannot read the checkpoint `{folder}`. It is a folder without `.npy` files."
+            f"Cannot read the checkpoint `{folder}`. It is a folder without `.npy` files and "
+            "without a TensorFlow checkpoint (`variables/` or `*.index`)."
         )
     return {path.stem: load(path) for path in paths}
+
+
+def _load_bundle(prefix):
+    from ganzoo.convert import tensor_bundle
+
+    try:
+        return tensor_bundle.load_prefix(prefix)
+    except (CheckpointError, OSError):
+        raise
+    except _RAW_ERRORS as error:
+        raise CorruptCheckpointError(
+            f"It is damaged or cut off ({type(error).__name__})."
+        ) from error
 
 
 def load(path):
@@ -982,7 +1430,8 @@ def load(path):
 
     Args:
         path: str, path or binary file; the latter is read into memory up to its end. A folder
-            stands for its `.npy` files, keyed by file name without the suffix.
+            stands for its `.npy` files, keyed by file name without the suffix, or for the
+            TensorFlow checkpoint in it; a checkpoint's `.index` or prefix may be given too.
     Returns: the tree. Arrays are read-only and may share memory, as tied weights do. A single
         `.npy` gives its array; `.npz`, `.safetensors` and folders give `{name: array}`.
     Raises:
@@ -993,7 +1442,13 @@ def load(path):
     if not isinstance(path, (str, os.PathLike)):
         with _named(path):
             return _load_file(io.BytesIO(path.read()))
+    from ganzoo.convert import tensor_bundle
+
     path = pathlib.Path(path)
+    prefix = tensor_bundle.prefix_of(path)
+    if prefix is not None:
+        with _named(prefix):
+            return _load_bundle(prefix)
     if path.is_dir():
         return _load_folder(path)
     with open(path, "rb") as file, _named(path):
@@ -1003,7 +1458,8 @@ def load(path):
 def flatten(tree):
     """The arrays of a tree as `{dotted name: array}`, in the order of the tree.
 
-    Keys of dictionaries and positions in lists are joined by dots; scalars are left out.
+    Keys of dictionaries and positions in lists are joined by dots; scalars are left out, and what
+    is under the key `META`.
 
     Args:
         tree: what `load` returns, or a part of it. A lone array is named `""`.
@@ -1016,18 +1472,17 @@ def flatten(tree):
     pending = [("", tree)]
     while pending:
         prefix, value = pending.pop()
-        left -= 1
-        if left < 0 or len(prefix) > 10_000:
-            raise CorruptCheckpointError(f"The tree has more than {MAX_ENTRIES} entries.")
         if isinstance(value, np.ndarray):
             name = prefix[:-1]
             if name in arrays:
                 raise CorruptCheckpointError(f"Two arrays of the tree are named `{name}`.")
             arrays[name] = value
-        elif isinstance(value, dict):
-            pending += [(f"{prefix}{k}.", v) for k, v in reversed(value.items())]
-        elif isinstance(value, (list, tuple)):
-            pending += [(f"{prefix}{k}.", v) for k, v in reversed(list(enumerate(value)))]
+        elif isinstance(value, (dict, list, tuple)):
+            left -= len(value) * (1 + len(prefix) // 100)  # before a name is made for each
+            if left < 0:
+                raise CorruptCheckpointError(f"The tree has more than {MAX_ENTRIES} entries.")
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            pending += [(f"{prefix}{k}.", v) for k, v in items if k != META][::-1]
     return arrays
 
 
