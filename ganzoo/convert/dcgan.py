@@ -1,9 +1,9 @@
 """DCGAN checkpoints of pytorch/examples (`netG_epoch_*.pth`, `netD_epoch_*.pth`), as data.
 
-Layout: one `nn.Sequential` named `main`. Generator: `main.{3i}` is a ConvTranspose2d, `main.{3i+1}`
-its BatchNorm, none behind the last. Discriminator: `main.0` is a Conv2d without a BatchNorm,
-`main.{3i-1}` and `main.{3i}` are the i-th Conv2d and its BatchNorm, the last Conv2d makes the
-logit.
+Layout: one `nn.Sequential` named `main` (`model` in huggan/dcgan-*, generators alone). Generator:
+`main.{3i}` is a ConvTranspose2d, `main.{3i+1}` its BatchNorm, none behind the last. Discriminator:
+`main.0` is a Conv2d without a BatchNorm, `main.{3i-1}` and `main.{3i}` are the i-th Conv2d and its
+BatchNorm, the last Conv2d makes the logit.
 The official code is https://github.com/pytorch/examples/tree/main/dcgan (BSD-3-Clause).
 
 `blocks` counts the layers with stride 2: 4 for 64 pixels. Other sizes follow the same pattern.
@@ -45,6 +45,8 @@ def recognise(arrays):
 
     Only kernels of side 4 are taken, as pytorch/examples has them: `DCGAN` then pads alike.
     """
+    renamed = "model.0.weight" in arrays
+    arrays = _as_main(arrays)
     if not all(re.fullmatch(r"main\.\d+\.\w+", name) for name in arrays):
         return None
     for network, guess, table in (
@@ -55,10 +57,18 @@ def recognise(arrays):
             config = guess(arrays)
         except ValueError:
             continue
-        if config.pop("kernel_size") != 4:
+        # pix2pix's discriminators have the names `model`, and the shapes, but other strides
+        patches = renamed and network == "discriminator"
+        if patches or config.pop("kernel_size") != 4:
             return None
-        return Recognised("dcgan", network, config, table(_blocks(config["image_size"])))
+        rules = table(_blocks(config["image_size"]))
+        return Recognised("dcgan", network, config, rules, _as_main)
     return None
+
+
+def _as_main(arrays):
+    """The arrays with huggan's `model` renamed."""
+    return {re.sub(r"^model\.", "main.", name): array for name, array in arrays.items()}
 
 
 def infer(arrays):

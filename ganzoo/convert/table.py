@@ -130,21 +130,62 @@ def layer(source, target, transform, *, bias=None):
     ]
 
 
+# DCGAN's stacks of 4 x 4 convolutions, which many publishers have under other names
+
+
+def up_stack_sizes(shapes):
+    """Sizes of a DCGAN generator, whose widths halve from layer to layer.
+
+    Args: shapes: of the ConvTranspose2d weights [in, out, 4, 4] in order.
+    Returns: dict with image_size, latent_dim, width and channels; `None` for other shapes.
+    """
+    if len(shapes) < 2 or any(len(shape) != 4 or shape[2:] != (4, 4) for shape in shapes):
+        return None
+    blocks, width = len(shapes) - 1, shapes[-1][0]
+    maps = [width * 2**i for i in reversed(range(blocks))]
+    if [shape[1] for shape in shapes[:-1]] != maps or [shape[0] for shape in shapes[1:]] != maps:
+        return None
+    return {
+        "image_size": 4 * 2**blocks,
+        "latent_dim": shapes[0][0],
+        "width": width,
+        "channels": shapes[-1][1],
+    }
+
+
+def down_stack_sizes(shapes):
+    """Sizes of a DCGAN discriminator, whose widths double from layer to layer.
+
+    Args: shapes: of the Conv2d weights [out, in, 4, 4] in order.
+    Returns: dict with image_size, width and channels; `None` for other shapes.
+    """
+    if not shapes or shapes[-1][0] != 1:
+        return None
+    turned = up_stack_sizes(shapes[::-1])
+    if turned is None:
+        return None
+    return {key: turned[key] for key in ("image_size", "width", "channels")}
+
+
 @dataclasses.dataclass(frozen=True)
 class Recognised:
-    """What a source makes of a foreign mapping of arrays.
+    """What a source makes of a foreign mapping of arrays, or of a part of it.
 
     Args:
         family: str. The file in `families/` whose network this is.
         network: str. `"generator"` or `"discriminator"`, a name of the GAN's networks.
         config: dict. Arguments of the GAN that the shapes imply; a generator's win.
         table: sequence of `Rule`, for `assign`.
+        prepare: function of the mapping. Gives the mapping that `table` is about, where that is
+            another one: this network's share, with arrays folded into others or computed. Called
+            once, before `assign`. Defaults to `keep`.
     """
 
     family: str
     network: str
     config: dict
     table: list
+    prepare: Callable = keep
 
 
 # Networks

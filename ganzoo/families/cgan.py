@@ -3,7 +3,8 @@
 Paper: Mirza and Osindero 2014, "Conditional Generative Adversarial Nets" (arXiv:1411.1784), section
 4.1: `networks="mlp"`; its code was not published.
 Convolutional: Newmu/dcgan_code, mnist/train_cond_dcgan.py: `networks="conv"`, the label
-concatenated at every layer.
+concatenated at every layer. What most ports do, DCGAN's pair with the label concatenated to the
+latents and to the image alone, is `networks="dcgan"`.
 Differs: images in [-1, 1] instead of [0, 1], for which the sigmoid is stretched ("mlp") or replaced
 by tanh ("conv"); latents of the "mlp" are U(-1, 1), the paper's U(0, 1).
 """
@@ -16,14 +17,14 @@ from keras import ops
 
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
-from ganzoo.layers.convolution import blocks_of, down_conv, up_conv
+from ganzoo.layers.convolution import blocks_of, down_conv, down_stack, up_conv, up_stack
 from ganzoo.layers.dropout import Dropout
 from ganzoo.layers.maxout import Maxout
 from ganzoo.layers.normalization import BatchNormalization
 
 register = keras.saving.register_keras_serializable(package="ganzoo")
 NORMAL = keras.initializers.RandomNormal
-NETWORKS = ("mlp", "conv")
+NETWORKS = ("mlp", "conv", "dcgan")
 DENSE_UNITS = 16  # per map of `width`: 1024 for 64; train_cond_dcgan.py, ngfc
 
 
@@ -249,6 +250,100 @@ class CGANConvDiscriminator(keras.Model):
         return {**self.config, "name": self.name}
 
 
+@register
+class CGANStackGenerator(Generator):
+    """DCGAN's generator of the latents and the label, appended to each other.
+
+    Args:
+        image_size: int, 4 to 7 times a power of two. Defaults to 28.
+        latent_dim: int > 0. Defaults to 100.
+        width: int > 0. Maps before the last layer; doubled for each halving of the side. Defaults
+            to 64.
+        channels: int > 0. Defaults to 1.
+        num_classes, num_attributes: int >= 0, one of them above 0. Default to 10 and 0.
+        kernel_size: 4 or 5. Defaults to 4.
+        dropout: float in [0, 1), of the smallest maps. Defaults to 0.
+        use_bias: bool. Of the last layer. Defaults to `False`.
+    Input shape: float32 [B, latent_dim]; int32 [B], or float32 [B, num_attributes].
+    Output shape: float32 [B, image_size, image_size, channels] in [-1, 1].
+    """
+
+    prior = "normal"
+
+    def __init__(
+        self, image_size=28, latent_dim=100, width=64, *, channels=1, num_classes=10,
+        num_attributes=0, kernel_size=4, dropout=0.0, use_bias=False, name="generator", **kwargs,
+    ):
+        # Graph
+        with keras.name_scope(name):
+            latents = keras.Input((latent_dim,), name="latents")
+            label, y = label_input(num_classes, num_attributes)
+            x = up_stack(
+                WithLabel(name="label_latents")(latents, y), image_size, width, channels=channels,
+                kernel_size=kernel_size, norm=_norm_drop(dropout), use_bias=use_bias,
+            )
+            images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
+        super().__init__([latents, label], images, name=name, **kwargs)
+        # Config
+        self.latent_dim = latent_dim
+        self.num_classes, self.num_attributes = num_classes, num_attributes
+        self.config = dict(
+            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels,
+            num_classes=num_classes, num_attributes=num_attributes, kernel_size=kernel_size,
+            dropout=dropout, use_bias=use_bias,
+        )
+
+    def get_config(self):
+        return {**self.config, "name": self.name}
+
+
+@register
+class CGANStackDiscriminator(keras.Model):
+    """DCGAN's discriminator of the image and the label, appended to each of its pixels.
+
+    Args: see `CGANStackGenerator`; `width` counts the maps after the first layer.
+        use_bias: bool. Of the first and the last layer. Defaults to `False`.
+    Input shape: float [B, image_size, image_size, channels]; int32 [B], or float32
+        [B, num_attributes].
+    Output shape: float32 [B, 1].
+    """
+
+    def __init__(
+        self, image_size=28, width=64, *, channels=1, num_classes=10, num_attributes=0,
+        kernel_size=4, use_bias=False, name="discriminator", **kwargs,
+    ):
+        # Graph
+        with keras.name_scope(name):
+            images = keras.Input((image_size, image_size, channels), name="images")
+            label, y = label_input(num_classes, num_attributes)
+            logits = down_stack(
+                WithLabel(name="label_images")(images, y), width, kernel_size=kernel_size,
+                norm=_norm_drop(0.0), use_bias=use_bias,
+            )
+        super().__init__([images, label], logits, name=name, **kwargs)
+        # Config
+        self.config = dict(
+            image_size=image_size, width=width, channels=channels, num_classes=num_classes,
+            num_attributes=num_attributes, kernel_size=kernel_size, use_bias=use_bias,
+        )
+
+    def get_config(self):
+        return {**self.config, "name": self.name}
+
+
+def _norm_drop(dropout):
+    """name -> batch normalisation, followed by dropout where it is the first of the generator."""
+
+    def norm(name):
+        layer = BatchNormalization(gamma_initializer=NORMAL(1.0, 0.02), name=name)
+        if name != "norm0" or not dropout:
+            return layer
+        # In front of the ReLU: the same as behind it.
+        return lambda x: Dropout(dropout, name="drop0")(layer(x))
+
+    return norm
+
+
 def _dense(x, units, name, **kwargs):
     initializer = NORMAL(0.0, 0.02)  # train_cond_dcgan.py, gifn and difn
     return keras.layers.Dense(
@@ -267,15 +362,18 @@ class CGAN(LatentGAN):
     Phases: `discriminator` (`adversarial`), `generator` (`adversarial`), each on every step. Batch
     keys: `real`; `label`, int32 [B] or float32 [B, num_attributes].
     Published optimizers: "mlp": SGD 0.1, momentum 0.5, the rate divided by 1.00004 after each step
-    (section 4.1); "conv": Adam 2e-4, beta_1 0.5 (train_cond_dcgan.py).
+    (section 4.1); "conv", "dcgan": Adam 2e-4, beta_1 0.5 (train_cond_dcgan.py).
 
     Args:
         image_size, latent_dim, channels, num_classes, num_attributes: see `CGANConvGenerator`; the
             image size of "mlp" is free.
-        width, kernel_size: of the "conv" networks, see `CGANConvGenerator`.
-        networks: `"mlp"` (the paper's) or `"conv"`.
+        width, kernel_size: of the "conv" and "dcgan" networks, see `CGANConvGenerator`.
+        networks: `"mlp"` (the paper's), `"conv"` or `"dcgan"`.
         mlp_widths: `widths` of the "mlp" networks, generator's and discriminator's.
-        dropout: float in [0, 1), of the "mlp" networks. Defaults to 0.5.
+        dropout: float in [0, 1), of the "mlp" networks and of the "dcgan" generator's smallest
+            maps; or `None`: 0.5 for "mlp", none for "dcgan". Defaults to `None`.
+        use_bias: bool. Biases of "dcgan" where no normalisation follows: in the generator's last,
+            the discriminator's first and last layer. Defaults to `False`.
         loss: `AdversarialLoss` or its name. Defaults to `"non_saturating"`.
         **kwargs: `penalties`, `augment`, `critic_steps`, `ema`, `seed` of `LatentGAN`.
 
@@ -287,8 +385,8 @@ class CGAN(LatentGAN):
     def __init__(
         self, image_size=28, latent_dim=100, width=64, *, channels=1, num_classes=10,
         num_attributes=0, networks="mlp", kernel_size=5,
-        mlp_widths=((200, 1000, 1200), (240, 50, 240)), dropout=0.5, loss="non_saturating",
-        **kwargs,
+        mlp_widths=((200, 1000, 1200), (240, 50, 240)), dropout=None, use_bias=False,
+        loss="non_saturating", **kwargs,
     ):
         if networks not in NETWORKS:
             raise ValueError(
@@ -296,9 +394,15 @@ class CGAN(LatentGAN):
             )
         shared = dict(channels=channels, num_classes=num_classes, num_attributes=num_attributes)
         if networks == "mlp":
-            sizes = dict(dropout=dropout, **shared)
+            sizes = dict(dropout=0.5 if dropout is None else dropout, **shared)
             generator = CGANDenseGenerator(image_size, latent_dim, mlp_widths[0], **sizes)
             discriminator = CGANDenseDiscriminator(image_size, mlp_widths[1], **sizes)
+        elif networks == "dcgan":
+            sizes = dict(kernel_size=kernel_size, use_bias=use_bias, **shared)
+            generator = CGANStackGenerator(
+                image_size, latent_dim, width, dropout=dropout or 0.0, **sizes
+            )
+            discriminator = CGANStackDiscriminator(image_size, width, **sizes)
         else:
             sizes = dict(kernel_size=kernel_size, **shared)
             generator = CGANConvGenerator(image_size, latent_dim, width, **sizes)
@@ -307,7 +411,7 @@ class CGAN(LatentGAN):
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, width=width, networks=networks,
             kernel_size=kernel_size, mlp_widths=tuple(map(tuple, mlp_widths)), dropout=dropout,
-            **shared,
+            use_bias=use_bias, **shared,
         )
 
     def default_optimizers(self):

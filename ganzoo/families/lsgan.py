@@ -45,16 +45,16 @@ class LSGANGenerator(Generator):
         networks: `"lsun"` (3 x 3 kernels; of the doublings of the side, all but the last two are
             followed by another convolution; 4, 4, ..., 2 and 1 times `width` maps) or `"dcgan"`.
         kernel_size: 4 or 5, of "dcgan". Defaults to 5.
-    Input shape: float32 [B, latent_dim], U(-1, 1).
+        prior: `"normal"` or `"uniform"`. Defaults to `"uniform"`.
+        use_bias: bool. Of the last layer of "dcgan". Defaults to `False`.
+    Input shape: float32 [B, latent_dim].
     Output shape: float32 [B, image_size, image_size, channels] in [-1, 1].
     Reference: arXiv:1611.04076, figure 1; vgg.py, `generator`.
     """
 
-    prior = "uniform"
-
     def __init__(
         self, image_size=112, latent_dim=1024, width=64, *, channels=3, networks="lsun",
-        kernel_size=5, name="generator", **kwargs,
+        kernel_size=5, prior="uniform", use_bias=False, name="generator", **kwargs,
     ):
         _check(networks)
         # Graph
@@ -65,15 +65,15 @@ class LSGANGenerator(Generator):
             else:
                 x = up_stack(
                     latents, image_size, width, channels=channels, kernel_size=kernel_size,
-                    norm=_norm,
+                    norm=_norm, use_bias=use_bias,
                 )
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__(latents, images, name=name, **kwargs)
         # Config
-        self.latent_dim = latent_dim
+        self.latent_dim, self.prior = latent_dim, prior
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, width=width, channels=channels,
-            networks=networks, kernel_size=kernel_size,
+            networks=networks, kernel_size=kernel_size, prior=prior, use_bias=use_bias,
         )
 
     def get_config(self):
@@ -112,6 +112,8 @@ class LSGANDiscriminator(keras.Model):
     """Images to outputs that the least squares pull towards the labels.
 
     Args: see `LSGANGenerator`; `width` counts the maps after the first layer.
+        use_bias: bool. Of the first and the last layer of "dcgan". Defaults to `False`.
+        leak: float >= 0. Slope of the LeakyReLUs of "dcgan". Defaults to 0.2.
     Input shape: float [B, image_size, image_size, channels] in [-1, 1].
     Output shape: float32 [B, 1].
     Reference: arXiv:1611.04076, figure 1; vgg.py, `discriminator`.
@@ -119,7 +121,7 @@ class LSGANDiscriminator(keras.Model):
 
     def __init__(
         self, image_size=112, width=64, *, channels=3, networks="lsun", kernel_size=5,
-        name="discriminator", **kwargs,
+        use_bias=False, leak=0.2, name="discriminator", **kwargs,
     ):
         _check(networks)
         # Graph
@@ -128,12 +130,15 @@ class LSGANDiscriminator(keras.Model):
             if networks == "lsun":
                 logits = _vgg_down(images, width)
             else:
-                logits = down_stack(images, width, kernel_size=kernel_size, norm=_norm)
+                logits = down_stack(
+                    images, width, kernel_size=kernel_size, norm=_norm, use_bias=use_bias,
+                    leak=leak,
+                )
         super().__init__(images, logits, name=name, **kwargs)
         # Config
         self.config = dict(
             image_size=image_size, width=width, channels=channels, networks=networks,
-            kernel_size=kernel_size,
+            kernel_size=kernel_size, use_bias=use_bias, leak=leak,
         )
 
     def get_config(self):
@@ -166,7 +171,12 @@ class LSGAN(LatentGAN):
     both players.
 
     Args:
-        image_size, latent_dim, width, channels, networks, kernel_size: see `LSGANGenerator`.
+        image_size, latent_dim, width, channels, networks, kernel_size, prior: see
+            `LSGANGenerator`.
+        discriminator_width: int > 0 or `None`, the same as `width`. Defaults to `None`.
+        use_bias: bool, of "dcgan": biases where no normalisation follows, in the generator's last
+            and the discriminator's first and last layer. Defaults to `False`.
+        leak: float >= 0. Slope of the discriminator's LeakyReLUs in "dcgan". Defaults to 0.2.
         labels: a, b, c of the paper: what the discriminator should say of fakes and of reals, and
             what the generator wants it to say of fakes. Defaults to `(0.0, 1.0, 1.0)`, eq. 9;
             `(-1.0, 1.0, 0.0)` is eq. 8, Pearson's chi-squared.
@@ -178,19 +188,24 @@ class LSGAN(LatentGAN):
 
     def __init__(
         self, image_size=112, latent_dim=1024, width=64, *, channels=3, networks="lsun",
-        kernel_size=5, labels=(0.0, 1.0, 1.0), **kwargs,
+        kernel_size=5, prior="uniform", discriminator_width=None, use_bias=False, leak=0.2,
+        labels=(0.0, 1.0, 1.0), **kwargs,
     ):
-        sizes = dict(channels=channels, networks=networks, kernel_size=kernel_size)
+        sizes = dict(
+            channels=channels, networks=networks, kernel_size=kernel_size, use_bias=use_bias
+        )
         a, b, c = labels
+        second = width if discriminator_width is None else discriminator_width
         super().__init__(
-            LSGANGenerator(image_size, latent_dim, width, **sizes),
-            LSGANDiscriminator(image_size, width, **sizes),
+            LSGANGenerator(image_size, latent_dim, width, prior=prior, **sizes),
+            LSGANDiscriminator(image_size, second, leak=leak, **sizes),
             loss=LeastSquares(fake_label=a, real_label=b, target_label=c),
             fakes="shared",
             **kwargs,
         )
         self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, labels=tuple(labels), **sizes
+            image_size=image_size, latent_dim=latent_dim, width=width, prior=prior,
+            discriminator_width=discriminator_width, leak=leak, labels=tuple(labels), **sizes,
         )
 
     def default_optimizers(self):

@@ -86,24 +86,45 @@ class WGANGenerator(Generator):
         width: int > 0. Maps before the last layer; doubled for each halving of the side. Defaults
             to 64.
         channels: int > 0. Defaults to 3.
+        use_bias: bool. Of the last layer. Defaults to `False`.
     Input shape: float32 [B, latent_dim], N(0, 1).
     Output shape: float32 [B, image_size, image_size, channels] in [-1, 1].
     Reference: WassersteinGAN `models/dcgan.py`, `DCGAN_G`.
     """
 
     def __init__(
-        self, image_size=64, latent_dim=100, width=64, *, channels=3, name="generator", **kwargs
+        self,
+        image_size=64,
+        latent_dim=100,
+        width=64,
+        *,
+        channels=3,
+        use_bias=False,
+        name="generator",
+        **kwargs,
     ):
         # Graph
         with keras.name_scope(name):
             latents = keras.Input((latent_dim,), name="latents")
-            x = up_stack(latents, image_size, width, channels=channels, kernel_size=4, norm=_norm)
+            x = up_stack(
+                latents,
+                image_size,
+                width,
+                channels=channels,
+                kernel_size=4,
+                norm=_norm,
+                use_bias=use_bias,
+            )
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__(latents, images, name=name, **kwargs)
         # Config
         self.latent_dim = latent_dim
         self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels
+            image_size=image_size,
+            latent_dim=latent_dim,
+            width=width,
+            channels=channels,
+            use_bias=use_bias,
         )
 
     def get_config(self):
@@ -118,13 +139,22 @@ class WGANDiscriminator(keras.Model):
         image_size, width, channels: see `WGANGenerator`; `width` counts the maps after the first
             layer.
         clip: float > 0. Defaults to 0.01.
+        use_bias: bool. Of the first and the last layer. Defaults to `False`.
     Input shape: float [B, image_size, image_size, channels] in [-1, 1].
     Output shape: float32 [B, 1].
     Reference: WassersteinGAN `models/dcgan.py`, `DCGAN_D`.
     """
 
     def __init__(
-        self, image_size=64, width=64, *, channels=3, clip=0.01, name="discriminator", **kwargs
+        self,
+        image_size=64,
+        width=64,
+        *,
+        channels=3,
+        clip=0.01,
+        use_bias=False,
+        name="discriminator",
+        **kwargs,
     ):
         constraint = WeightClip(clip)
         # Graph
@@ -135,6 +165,7 @@ class WGANDiscriminator(keras.Model):
                 width,
                 kernel_size=4,
                 constraint=constraint,
+                use_bias=use_bias,
                 norm=lambda name: _norm(
                     name, gamma_constraint=constraint, beta_constraint=constraint
                 ),
@@ -143,7 +174,9 @@ class WGANDiscriminator(keras.Model):
         for weight in self.trainable_variables:
             weight.assign(constraint(weight.value))
         # Config
-        self.config = dict(image_size=image_size, width=width, channels=channels, clip=clip)
+        self.config = dict(
+            image_size=image_size, width=width, channels=channels, clip=clip, use_bias=use_bias
+        )
 
     def get_config(self):
         return {**self.config, "name": self.name}
@@ -165,6 +198,9 @@ class WGAN(LatentGAN):
 
     Args:
         image_size, latent_dim, width, channels: see `WGANGenerator`.
+        discriminator_width: int > 0 or `None`, the same as `width`. Defaults to `None`.
+        use_bias: bool. Biases where no normalisation follows: in the generator's last, the critic's
+            first and last layer. Defaults to `False`.
         clip: float > 0. Largest size of a critic weight. Defaults to 0.01.
         critic_steps: int >= 1. Critic steps per generator step. Defaults to 5.
         warmup_steps: int >= 1. The same in a warm-up; equal to `critic_steps` means none. Defaults
@@ -188,6 +224,8 @@ class WGAN(LatentGAN):
         width=64,
         *,
         channels=3,
+        discriminator_width=None,
+        use_bias=False,
         clip=0.01,
         critic_steps=5,
         warmup_steps=100,
@@ -195,9 +233,11 @@ class WGAN(LatentGAN):
         warmup_every=500,
         **kwargs,
     ):
+        shared = dict(channels=channels, use_bias=use_bias)
+        second = width if discriminator_width is None else discriminator_width
         super().__init__(
-            WGANGenerator(image_size, latent_dim, width, channels=channels),
-            WGANDiscriminator(image_size, width, channels=channels, clip=clip),
+            WGANGenerator(image_size, latent_dim, width, **shared),
+            WGANDiscriminator(image_size, second, clip=clip, **shared),
             loss=Wasserstein(),
             critic_steps=critic_steps,
             **kwargs,
@@ -208,7 +248,12 @@ class WGAN(LatentGAN):
             warmup_every=warmup_every,
         )
         self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels, clip=clip
+            image_size=image_size,
+            latent_dim=latent_dim,
+            width=width,
+            discriminator_width=discriminator_width,
+            clip=clip,
+            **shared,
         )
 
     def generator_phase(self, **arguments):

@@ -18,7 +18,7 @@ def down_conv(
     layer = keras.layers.Conv2D(
         filters, kernel_size, strides=2, padding="same" if kernel_size == 4 else "valid",
         use_bias=use_bias, kernel_initializer=_clone(initializer), kernel_constraint=constraint,
-        name=name,
+        bias_constraint=constraint, name=name,
     )
     if kernel_size == 4:
         return layer(x)
@@ -121,7 +121,7 @@ def blocks_of(image_size: int) -> tuple[int, int]:
     return blocks, base
 
 
-def up_stack(latents, image_size, width, *, channels, kernel_size, norm):
+def up_stack(latents, image_size, width, *, channels, kernel_size, norm, use_bias=False):
     """DCGAN's generator without its tanh.
 
     Args:
@@ -131,6 +131,7 @@ def up_stack(latents, image_size, width, *, channels, kernel_size, norm):
         channels: int > 0.
         kernel_size: 4 or 5.
         norm: name -> normalisation layer.
+        use_bias: bool. Of the last layer, which no normalisation follows. Defaults to `False`.
 
     Returns: float [B, image_size, image_size, channels].
     Reference: Radford et al. 2016 (arXiv:1511.06434), figure 1.
@@ -145,14 +146,16 @@ def up_stack(latents, image_size, width, *, channels, kernel_size, norm):
                 filters, base, use_bias=False, kernel_initializer=_clone(NORMAL), name="up0"
             )(x)
         else:
-            x = up_conv(x, filters, kernel_size, name=f"up{i}")
+            x = up_conv(x, filters, kernel_size, name=f"up{i}", use_bias=use_bias and last)
         if not last:
             x = norm(f"norm{i}")(x)
             x = keras.layers.ReLU(name=f"relu{i}")(x)
     return x
 
 
-def down_stack(images, width, *, kernel_size, norm, constraint=None):
+def down_stack(
+    images, width, *, kernel_size, norm, constraint=None, use_bias=False, leak=0.2
+):
     """DCGAN's discriminator.
 
     Args:
@@ -160,20 +163,26 @@ def down_stack(images, width, *, kernel_size, norm, constraint=None):
         width: int > 0. Maps after the first layer; doubled for each halving of the side.
         kernel_size: 4 or 5.
         norm: name -> normalisation layer.
-        constraint: `keras.constraints.Constraint` of every kernel, or `None`.
+        constraint: `keras.constraints.Constraint` of every kernel and bias, or `None`.
+        use_bias: bool. Of the first and the last layer, which no normalisation follows. Defaults to
+            `False`.
+        leak: float >= 0. Slope of the LeakyReLUs. Defaults to 0.2 (DCGAN, section 4).
 
     Returns: float32 [B, 1].
     """
     blocks, base = blocks_of(images.shape[1])
     x = images
     for i in range(blocks):
-        x = down_conv(x, width * 2**i, kernel_size, name=f"down{i}", constraint=constraint)
+        x = down_conv(
+            x, width * 2**i, kernel_size, name=f"down{i}", constraint=constraint,
+            use_bias=use_bias and i == 0,
+        )
         if i > 0:
             x = norm(f"norm{i}")(x)
-        x = keras.layers.LeakyReLU(0.2, name=f"leaky{i}")(x)  # DCGAN, section 4
+        x = keras.layers.LeakyReLU(leak, name=f"leaky{i}")(x)
     x = keras.layers.Conv2D(
-        1, base, use_bias=False, kernel_initializer=_clone(NORMAL), kernel_constraint=constraint,
-        dtype="float32", name="logit",
+        1, base, use_bias=use_bias, kernel_initializer=_clone(NORMAL), kernel_constraint=constraint,
+        bias_constraint=constraint, dtype="float32", name="logit",
     )(x)
     return keras.layers.Flatten(dtype="float32", name="flat")(x)
 

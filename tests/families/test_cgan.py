@@ -6,6 +6,7 @@ from harness import PLACES, check_family, check_family_in, images
 
 from ganzoo.ema import EMA
 from ganzoo.families.cgan import CGAN, WithLabel
+from ganzoo.families.dcgan import DCGANGenerator
 
 LABELS = np.arange(8, dtype="int32") % 3
 ATTRIBUTES = np.random.RandomState(1).randint(0, 2, (8, 4)).astype("float32")
@@ -31,6 +32,31 @@ def make_mlp():
         9, 6, 7, channels=2, num_classes=3, kernel_size=4, mlp_widths=((5, 6, 7), (4, 3, 5)),
         dropout=0.3, loss="minimax", seed=3,
     )
+
+
+def make_dcgan():
+    return CGAN(
+        16, 6, 4, channels=2, num_classes=3, networks="dcgan", kernel_size=4, dropout=0.2,
+        use_bias=True, seed=6,
+    )
+
+
+def test_dcgan_family(golden):
+    check_family(make_dcgan, (images(8, 16, 2), LABELS), golden("cgan.dcgan"))
+
+
+def test_dcgan_pair_sees_the_label_beside_the_latents_and_the_image():
+    gan = CGAN(16, 6, 4, channels=2, num_classes=3, networks="dcgan", kernel_size=4)
+    assert gan.generator.prior == "normal"
+    assert gan.generator.get_layer("up0").kernel.shape == (4, 4, 8, 6 + 3)
+    assert gan.discriminator.get_layer("down0").kernel.shape == (4, 4, 2 + 3, 4)
+    assert "drop0" not in [layer.name for layer in gan.generator.layers]
+    z = np.random.RandomState(0).randn(3, 6).astype("float32")
+    x = gan.generator([z, np.array([0, 2, 2])]).numpy()
+    one_hot = np.eye(3, dtype="float32")[[0, 2, 2]]
+    bare = DCGANGenerator(16, 9, 4, channels=2)
+    bare.set_weights(gan.generator.get_weights())
+    np.testing.assert_allclose(x, bare(np.concatenate([z, one_hot], 1)), atol=1e-6)
 
 
 def test_conv_family(golden):

@@ -24,15 +24,22 @@ def make():
 
 
 def make_pytorch():
-    return DCGAN(24, 5, 3, channels=2, seed=6)
+    return DCGAN(24, 5, 3, channels=2, prior="uniform", use_bias=True, leak=0.01, seed=6)
+
+
+def make_dcgan_code():
+    return DCGAN(16, 5, 3, channels=1, variant="dcgan_code", prior="normal", seed=7)
 
 
 def test_family(golden):
     check_family(make, IMAGES, golden("dcgan"))
 
 
-def test_family_of_the_other_variant():
-    check_family(make_pytorch, images(8, 24, 2))
+@pytest.mark.parametrize(
+    ("make_other", "data"), [(make_pytorch, (8, 24, 2)), (make_dcgan_code, (8, 16, 1))]
+)
+def test_family_of_the_other_variants(make_other, data):
+    check_family(make_other, images(*data))
 
 
 @pytest.mark.slow
@@ -87,6 +94,32 @@ def test_kernels_of_the_paper():
     assert other.generator.prior == "normal" and other.fakes_from == "shared"
 
 
+def test_first_norm_of_the_official_code_has_a_gain_for_each_unit():
+    gan = DCGAN(32, 6, 4, variant="dcgan_code")
+    layer = gan.generator.get_layer("norm0")
+    assert layer.gamma.shape == (4 * 4 * 16,) and layer.epsilon == 1e-8
+    assert gan.generator.prior == "uniform" and gan.fakes_from == "fresh"
+    assert DCGAN(32, 6, 4, variant="dcgan_code", prior="normal").generator.prior == "normal"
+    z = np.random.RandomState(0).randn(50, 6).astype("float32")
+    before = gan.generator.get_layer("relu0").input
+    y = keras.Model(gan.generator.input, before)(z, training=True).numpy()
+    np.testing.assert_allclose(y.mean(0), 0, atol=1e-5)  # of each pixel, not only of each map
+    np.testing.assert_allclose(y.std(0).ravel(), layer.gamma, rtol=1e-3)
+
+
+def test_biases_where_no_norm_follows_and_slopes():
+    gan = DCGAN(16, 6, 4, use_bias=True, leak=0.05)
+    found = {a for n in (gan.generator, gan.discriminator) for a in addresses(n) if "bias" in a}
+    assert found == {"up2/bias", "down0/bias", "logit/bias"}
+    assert gan.discriminator.get_layer("leaky1").negative_slope == 0.05
+    assert not any("bias" in a for a in addresses(DCGAN(16, 6, 4).discriminator))
+    weights = [np.zeros_like(w) for w in gan.generator.get_weights()]
+    weights[-1][:] = [0.1, 0.2, 0.3]
+    gan.generator.set_weights(weights)
+    x = gan.generator(np.ones((1, 6), "float32")).numpy()
+    np.testing.assert_allclose(x[0, 3, 5], np.tanh([0.1, 0.2, 0.3]), rtol=1e-6)
+
+
 @pytest.mark.parametrize("kernel_size", [4, 5])
 @pytest.mark.parametrize("size, base", [(28, 7), (32, 4), (48, 6), (64, 4), (128, 4)])
 def test_sizes(size, base, kernel_size):
@@ -106,6 +139,8 @@ def test_wrong_arguments():
         DCGAN(100)
     with pytest.raises(ValueError, match="kernel_size=6"):
         DCGANGenerator(kernel_size=6)
+    with pytest.raises(ValueError, match="'maps', 'units'.*first_norm='layer'"):
+        DCGANGenerator(first_norm="layer")
 
 
 # --- pytorch/examples

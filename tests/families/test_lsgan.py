@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import PLACES, check_family, check_family_in, images
+from harness import PLACES, check_config, check_family, check_family_in, images
 
 from ganzoo.ema import EMA
 from ganzoo.families.lsgan import LSGAN
@@ -26,6 +26,21 @@ def test_lsun_family(golden):
 
 def test_dcgan_family(golden):
     check_family(make_dcgan, IMAGES, golden("lsgan.dcgan"))
+
+
+def test_dcgan_pair_with_biases_slope_and_prior():
+    gan = LSGAN(
+        16, 6, 4, networks="dcgan", kernel_size=4, prior="normal", discriminator_width=3,
+        use_bias=True, leak=0.01,
+    )
+    check_config(gan)
+    weights = gan.generator.weights + gan.discriminator.weights
+    assert [w.path for w in weights if "bias" in w.path] == [
+        "generator/up2/bias", "discriminator/down0/bias", "discriminator/logit/bias"
+    ]
+    assert gan.generator.prior == "normal"
+    assert gan.discriminator.get_layer("leaky1").negative_slope == 0.01
+    assert gan.discriminator.get_layer("down0").filters == 3
 
 
 @pytest.mark.slow

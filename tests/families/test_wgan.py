@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from harness import PLACES, check_family, check_family_in, images
+from harness import PLACES, check_config, check_family, check_family_in, images
 
 from ganzoo.ema import EMA
 from ganzoo.families.wgan import WGAN, WarmUpPhase, WGANDiscriminator, WGANGenerator
@@ -38,6 +38,21 @@ def test_family(golden):
 @pytest.mark.parametrize("where", PLACES)
 def test_elsewhere(where):
     check_family_in(where, make, IMAGES)
+
+
+def test_biases_are_clipped_too():
+    gan = WGAN(16, 6, 4, discriminator_width=3, use_bias=True, clip=0.02)
+    check_config(gan)
+    weights = gan.generator.weights + gan.discriminator.weights
+    assert [w.path for w in weights if "bias" in w.path] == [
+        "generator/up2/bias", "discriminator/down0/bias", "discriminator/logit/bias"
+    ]
+    for name in ("down0", "logit"):
+        layer = gan.discriminator.get_layer(name)
+        assert layer.bias_constraint.get_config() == layer.kernel_constraint.get_config()
+        clipped = layer.bias.constraint(np.float32([-1, 0.01, 1]))
+        np.testing.assert_allclose(clipped, [-0.02, 0.01, 0.02], rtol=1e-6)
+    assert gan.discriminator.get_layer("down0").filters == 3
 
 
 # --- the schedule

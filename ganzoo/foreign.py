@@ -1,0 +1,168 @@
+"""Other people's checkpoints: from arrays to one of our models.
+
+The arrays come from `convert.reader`, which runs nothing. Which network they are is asked of every
+source in `convert/`: a module whose `recognise(arrays)` knows a layout and infers all sizes from
+shapes. Nothing here depends on file names, except that a set of `.npy` files is one checkpoint.
+"""
+
+import dataclasses
+import importlib
+import pathlib
+
+from ganzoo import families
+from ganzoo.errors import WeightsError
+
+CONVERT = pathlib.Path(__file__).parent / "convert"
+
+
+def sources() -> dict:
+    """{name: module} of `convert/`: those that `recognise` the arrays of a foreign layout."""
+    names = sorted(path.stem for path in CONVERT.glob("[!_]*.py"))
+    modules = {name: importlib.import_module(f"ganzoo.convert.{name}") for name in names}
+    return {name: module for name, module in modules.items() if "recognise" in vars(module)}
+
+
+def load(files: list[dict], *, family=None, config=None, where: str):
+    """The model that the files hold between them, and the names of the networks it holds.
+
+    Args:
+        files: dicts with `path`, and optionally `converter` (the only source that is asked), `pick`
+            (the key under which the network lies) and `network` (its name, where the content does
+            not tell). `.npy` files are read as one folder of arrays.
+        family: what it must be of, or `None`.
+        config: constructor arguments that win over those inferred from shapes.
+        where: for messages.
+
+    Returns: (`GAN`, set of network names).
+    Raises: WeightsError: nothing or too much was recognised, or it does not fit.
+    """
+    if family is not None:
+        families.family_class(family)  # raises for one that does not exist
+    found, names = [], []
+    for file, tree in _trees(files):
+        if file.get("pick") is not None:
+            tree = _pick(tree, file["pick"], file["path"])
+        parts = _recognise(tree, family, file.get("converter"))
+        found += [(place, _renamed(part, file), arrays) for place, part, arrays in parts]
+        names += [] if parts else _some_names(tree)
+    networks = _one_each(found, names, where)
+    gan = families.construct(_family(networks), {**_config(networks), **(config or {})})
+    _assign(gan, networks, where)
+    return gan, set(networks)
+
+
+def _trees(files):
+    """(file, tree) of each; all `.npy` files together are one tree."""
+    from ganzoo.convert import reader
+
+    arrays = [file for file in files if pathlib.Path(file["path"]).suffix == ".npy"]
+    if arrays:
+        yield (
+            {**arrays[0], "path": pathlib.Path(arrays[0]["path"]).parent},
+            {pathlib.Path(file["path"]).stem: reader.load(file["path"]) for file in arrays},
+        )
+    for file in files:
+        if file not in arrays:
+            yield file, reader.load(file["path"])
+
+
+def _pick(tree, pick, path):
+    if not isinstance(tree, dict) or pick not in tree:
+        keys = list(tree)[:20] if isinstance(tree, dict) else []
+        raise WeightsError(f"{str(path)!r} lacks the key; it has {keys}. Received: pick={pick!r}")
+    return tree[pick]
+
+
+def _recognise(tree, family=None, converter=None):
+    """(where, `Recognised`, arrays) of every mapping in the tree that a source knows."""
+    from ganzoo.convert import reader
+
+    known, found, pending, seen = sources(), [], [("", tree)], set()
+    if converter is not None:
+        known = {converter: known[converter]}
+    while pending:
+        where, value = pending.pop(0)
+        if not isinstance(value, (dict, list, tuple)) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        arrays = _unwrap(reader.flatten(value))
+        parts = [p for module in known.values() for p in _asked(module, arrays)] if arrays else []
+        parts = [p for p in parts if family in (None, p.family)]
+        found += [(where, part, arrays) for part in parts]
+        if not parts:
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            pending += [(f"{where}[{key!r}]", item) for key, item in items]
+    return found
+
+
+def _asked(module, arrays):
+    """What a source says, as a list: nothing, one network, or several."""
+    said = module.recognise(arrays)
+    return said if isinstance(said, list) else [] if said is None else [said]
+
+
+def _unwrap(arrays):
+    """Without the prefix that `torch.nn.DataParallel` puts before every name."""
+    if all(name.startswith("module.") for name in arrays):
+        return {name.removeprefix("module."): array for name, array in arrays.items()}
+    return arrays
+
+
+def _some_names(tree):
+    from ganzoo.convert import reader
+
+    return list(reader.flatten(tree))
+
+
+def _renamed(part, file):
+    return dataclasses.replace(part, network=file.get("network") or part.network)
+
+
+def _one_each(found, names, where):
+    """{network: (place, `Recognised`, arrays)}, all of one family.
+
+    Raises: WeightsError: if nothing was recognised, or one network more than once.
+    """
+    if not found:
+        raise WeightsError(
+            f"{where!r} holds no network that one of the sources {list(sources())} recognises, "
+            f"of the family asked for. Received: {len(names)} arrays, such as {names[:3]}"
+        )
+    kinds = sorted({part.family for _, part, _ in found})
+    if len(kinds) > 1:
+        raise WeightsError(f"{where!r} may be of {kinds}; choose one with `family=`")
+    for _, part, _ in found:
+        places = [place for place, other, _ in found if other.network == part.network]
+        if len(places) > 1:
+            raise WeightsError(
+                f"{where!r} holds a {part.network} in {places}; choose a key with `pick=`"
+            )
+    return {part.network: (place, part, arrays) for place, part, arrays in found}
+
+
+def _family(networks):
+    return next(iter(networks.values()))[1].family
+
+
+def _config(networks):
+    config = {}
+    for name in sorted(networks):  # "discriminator" first: the generator's word counts
+        config |= networks[name][1].config
+    return config
+
+
+def _assign(gan, networks, where):
+    from ganzoo.convert import table
+
+    for name, (place, part, arrays) in networks.items():
+        if name not in gan.networks():
+            raise WeightsError(
+                f"{where!r}{place} is a {name}, which {type(gan).__name__} lacks: it has "
+                f"{sorted(gan.networks())}"
+            )
+        try:
+            table.assign(gan.networks()[name], part.prepare(arrays), part.table)
+        except ValueError as error:
+            raise WeightsError(
+                f"{where!r}{place} does not fit {type(gan).__name__}: {error}"
+            ) from error
