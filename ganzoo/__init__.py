@@ -27,8 +27,8 @@ _HOMES = {
     "manifest": "hub",
 }
 _MODULES = frozenset(
-    "callbacks convert data ema families gan generator hub latent_gan layers losses penalties "
-    "recipe recipes".split()
+    "callbacks convert data ema errors families gan generator hub latent_gan layers losses "
+    "penalties publish recipe recipes".split()
 )
 
 

@@ -1,11 +1,17 @@
-"""The command line: parses and calls, no logic."""
+"""The command line: parses, calls and prints."""
 
+import json
 import os
 import sys
 
 import click
 
-from ganzoo import hub
+from ganzoo import fetch, hub
+
+accept_license = click.option(
+    "--accept-license", is_flag=True, help="Agree to a licence that forbids commercial use."
+)
+family_option = click.option("--family", help="A file of ganzoo/families, such as dcgan.")
 
 
 class Quantity(click.IntRange):
@@ -21,26 +27,114 @@ def cli():
     """Generative adversarial networks for Keras, with weights."""
 
 
+# --- what is published
+
+
 @cli.command("list")
 @click.argument("pattern", default="*")
-def list_command(pattern):
+@family_option
+@click.option(
+    "--commercial/--non-commercial", default=None, help="By whether the licence allows that use."
+)
+@click.option("--planned", "status", flag_value="planned", help="Those that cannot be loaded yet.")
+@click.option("--all", "status", flag_value="all", help="Those and the others.")
+def list_command(pattern, family, commercial, status):
     """Published models whose name matches PATTERN."""
-    found = hub.list_models(pattern)
+
+    def find(status):
+        return hub.list_models(pattern, family=family, commercial=commercial, status=status)
+
+    found = find({None: "available", "planned": "planned", "all": None}[status])
+    planned = 0 if status else len(find(None)) - len(found)
     if not found:
-        count = len(hub.manifest())
-        raise ValueError(f"No model matches {pattern!r}; `ganzoo list` shows all {count}.")
-    for name in found:
-        row = hub.manifest()[name]
-        size = f"{row['resolution']} px" if row["resolution"] else "points"
-        click.echo(f"{name:36} {size:>7}  {row['dataset']:20} {row['license']}")
+        more = f"; {planned} planned ones do, see --planned" if planned else ""
+        raise ValueError(
+            f"No model matches {pattern!r}{more}; `ganzoo list` shows all {len(hub.list_models())}"
+        )
+    _table([_cells(name, hub.manifest()[name]) for name in found])
+    if planned:
+        click.echo(f"{planned} more are planned; --planned shows them, --all both", err=True)
+
+
+def _cells(name, row):
+    size = _megabytes(file["bytes"] for file in row["files"])
+    return name, _size(row["resolution"]), row["dataset"], row["license"], row["status"], size
+
+
+def _table(rows):
+    """Columns of equal width, numbers with units to the right."""
+    columns = []
+    for column in zip(*rows):
+        width = max(map(len, column))
+        right = any(cell.endswith((" px", " MB")) for cell in column)
+        columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in column])
+    for cells in zip(*columns):
+        click.echo("  ".join(cells).rstrip())
+
+
+def _size(resolution):
+    sides = [resolution] if isinstance(resolution, int) else resolution or []
+    return f"{'x'.join(map(str, sides))} px" if sides else "-"
+
+
+def _megabytes(sizes):
+    sizes = list(sizes)
+    return "? MB" if None in sizes else f"{sum(sizes) / 1e6:.1f} MB"
 
 
 @cli.command()
 @click.argument("name")
-def info(name):
+@click.option("--json", "as_json", is_flag=True, help="The row of the manifest as it is.")
+def info(name, as_json):
     """What the manifest says of a model."""
-    for key, value in hub.row_of(name).items():
-        click.echo(f"{key:12} {value}")
+    row = hub.row_of(name)
+    if as_json:
+        return click.echo(json.dumps(row, indent=2, ensure_ascii=False))
+    for key, value in {"name": hub.full_name(name), **row}.items():
+        lines = [_file(file) for file in value] if key == "files" else [_plain(value) or "-"]
+        for line in lines:
+            click.echo(f"{key:15} {line}")
+
+
+def _plain(value):
+    """A value of the manifest for readers: Keras objects by their class, no braces or quotes."""
+    if isinstance(value, dict) and {"class_name", "config"} <= set(value):
+        inside = _plain({k: v for k, v in value["config"].items() if k != "name"})
+        return f"{value['class_name']}({inside})"
+    if isinstance(value, dict) and "value" in value:  # a metric
+        return f"{value['value']} ({value.get('command') or value.get('source')})"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_plain(entry)}" for key, entry in value.items())
+    if isinstance(value, list) and any(isinstance(entry, list) for entry in value):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return " ".join(map(_plain, value))
+    return "-" if value is None else str(value)
+
+
+def _file(file):
+    """One line on a file: size, hash, places."""
+    prefix = file.get("sha256_prefix")
+    known = file["sha256"] or (f"{prefix}..." if prefix else "not published")
+    places = [
+        mirror.get("url")
+        or (f"hf://{mirror['hf']}/{mirror['path']}" if "hf" in mirror else "in the package")
+        for mirror in file["mirrors"]
+    ]
+    return f"{_megabytes([file['bytes']])}, sha256 {known}, {' or '.join(places)}"
+
+
+# --- use
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@accept_license
+def download(names, accept_license):
+    """Bring models into the cache: names, hf://org/repo or https://... ."""
+    for name in names:
+        for path in hub.download(name, accept_license=accept_license):
+            click.echo(path)
 
 
 @cli.command()
@@ -50,16 +144,18 @@ def info(name):
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--label", type=int, help="Class of every image; default: each class in turn.")
 @click.option("--batch-size", type=Quantity(), default=32, show_default=True)
-def generate(name, count, output, seed, label, batch_size):
+@accept_license
+def generate(name, count, output, seed, label, batch_size, accept_license):
     """Draw images into one PNG.
 
-    NAME is a published model, a folder that `train` wrote, or a .keras or foreign checkpoint file.
+    NAME is a published model, hf://org/repo, https://..., a folder that `train` wrote, or a .keras
+    or foreign checkpoint file.
     """
     import numpy as np
 
     from ganzoo import callbacks
 
-    generator = hub.load_generator(name)
+    generator = hub.load_generator(name, accept_license=accept_license)
     if label is not None and not generator.num_classes:
         raise ValueError(f"{name!r} has no classes; leave out --label. Received: --label {label}")
     callbacks.make_room(output)
@@ -80,6 +176,121 @@ def generate(name, count, output, seed, label, batch_size):
                 )
             )
     click.echo(callbacks.write_grid(output, callbacks.pictures(np.concatenate(images))))
+
+
+@cli.command()
+@click.argument("file")
+@click.argument("out")
+@family_option
+@click.option("--pick", help="Key of the file under which the model lies, such as netG_ema.")
+@click.option("--license", help="Of the weights, for the card: MIT, CC-BY-NC-4.0, ...")
+@accept_license
+def convert(file, out, family, pick, license, accept_license):
+    """Write a foreign FILE as a new folder OUT in ganzoo's own form.
+
+    FILE may be anything that `generate` takes.
+    """
+    from ganzoo import publish
+
+    options = {"family": family, "pick": pick, "accept_license": accept_license}
+    click.echo(publish.convert(file, out, license=license, **options))
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("repo", metavar="ORG/REPO")
+@click.option("--license", help="Of the weights: MIT, CC-BY-4.0, ...")
+@click.option("--dataset", help="What the model was trained on.")
+@click.option("--private", is_flag=True, default=None, help="Only for who has access.")
+@click.option("--branch", help="Made if absent. Default: the main one.")
+@click.option("--message", help="Of the commit.")
+@accept_license
+def push(name, repo, license, dataset, private, branch, message, accept_license):
+    """Publish NAME, a folder or a published model, on the Hugging Face Hub.
+
+    Log in before with `hf auth login`, or set HF_TOKEN.
+    """
+    from ganzoo import publish
+
+    address = publish.push(
+        name,
+        repo,
+        license=license,
+        dataset=dataset,
+        accept_license=accept_license,
+        private=private,
+        branch=branch,
+        commit_message=message,
+    )
+    click.echo(address)
+
+
+# --- the cache
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--all-local", is_flag=True, help="Whatever is in the package and in the cache.")
+def verify(names, all_local):
+    """Hash the local files of models, read them and fit them to their networks.
+
+    Nothing is fetched. Without a NAME: --all-local. Exit code 1 if a file is bad.
+    """
+    from ganzoo import audit
+
+    bad = count = 0
+    for name, found in audit.verify(None if all_local or not names else names):
+        count, bad = count + 1, bad + (not found["ok"])
+        word = "ok " if found["ok"] else "BAD"
+        click.echo(f"{word} {name:36} {one_line(found['message'])}  {found['file']}")
+    click.echo(f"{count - bad} of {count} files are good", err=True)
+    sys.exit(1 if bad else 0)
+
+
+@cli.group()
+def cache():
+    """What was downloaded and converted."""
+
+
+@cache.command("ls")
+@click.argument("pattern", default="*")
+def cache_ls(pattern):
+    """Entries whose name, address or file matches PATTERN."""
+    entries = fetch.matching(pattern)
+    _show(entries)
+    total = _megabytes(entry["bytes"] for entry in entries)
+    click.echo(f"{len(entries)} entries, {total}, in {fetch.home()}", err=True)
+
+
+def _show(entries):
+    rows = []
+    for entry in entries:
+        kind = "partial" if entry["partial"] else entry["kind"]
+        place = entry["url"] or str(entry["path"])
+        rows.append((_megabytes([entry["bytes"]]), kind, entry["name"], place))
+    _table(rows)
+
+
+@cache.command("rm")
+@click.argument("pattern")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def cache_rm(pattern, yes):
+    """Remove the entries whose name, address or file matches PATTERN."""
+    entries = fetch.matching(pattern)
+    if not entries:
+        raise ValueError(
+            f"Nothing in {str(fetch.home())!r} matches {pattern!r}; `ganzoo cache ls` shows what "
+            "there is"
+        )
+    _show(entries)
+    if not yes:
+        click.confirm(f"Remove these {len(entries)}?", abort=True, err=True)
+    removed = fetch.remove(pattern)
+    total = _megabytes(entry["bytes"] for entry in removed)
+    click.echo(f"{len(removed)} entries removed, {total}", err=True)
+
+
+# --- training
 
 
 @cli.command()

@@ -87,6 +87,7 @@ class GAN(keras.Model):
         self.ema = ema
         self.seed = seed
         self.provenance = {}
+        self.unmatched = {}
         self.step = self._counter("step")
         self.images_seen = self._counter("images_seen")
         self.generator_optimizer = None
@@ -144,6 +145,26 @@ class GAN(keras.Model):
         return tf.stack(
             [tf.cast(self.step.value, "int32"), tf.cast(replica, "int32") * 65537 + word]
         )
+
+    # --- publishing
+
+    def save_pretrained(self, folder, **options):
+        """Writes a folder that `ganzoo.load` reads, with a card and a grid of samples.
+
+        Args, Returns, Raises: see `ganzoo.publish.save_pretrained`.
+        """
+        from ganzoo import publish
+
+        return publish.save_pretrained(self, folder, **options)
+
+    def push_to_hub(self, repo_id, **options):
+        """Publishes the model as `hf://<repo_id>` on the Hugging Face Hub.
+
+        Args, Returns, Raises: see `ganzoo.publish.push_to_hub`.
+        """
+        from ganzoo import publish
+
+        return publish.push_to_hub(self, repo_id, **options)
 
     # --- what Keras calls
 

@@ -1,26 +1,40 @@
-"""The hub: names to models, weights to files and back.
+"""The hub: names to models.
 
-A published model is a row of `weights_manifest.json`: family, configuration, files with their
-sha256, licence. Its weights are one safetensors file keyed `<network>/<address>`, where the address
-of a weight is its path inside the network (`up0/kernel`), written in the family's code. A published
-file is parsed only after its sha256 is verified, and nothing in any file is ever executed.
+A published model is a row of `weights_manifest.json` (see `weights_manifest.schema.json`): family,
+files with their mirrors and sha256, licence. Weights in ganzoo's own form are `config.json` and one
+safetensors file keyed `<network>/<address>`, where the address of a weight is its path inside the
+network (`up0/kernel`), written in the family's code. Other people's files are read by
+`convert.reader`, filled in by `foreign`, and kept beside the download in ganzoo's own form, so that
+they are converted once. A published file is parsed only after its sha256 is verified, and nothing
+in any file is ever executed.
 """
 
+import collections.abc
+import dataclasses
 import difflib
 import fnmatch
 import functools
 import hashlib
-import importlib
 import json
+import os
 import pathlib
+import re
+import warnings
+
+from ganzoo import families, fetch
+from ganzoo.errors import (
+    CheckpointError,
+    HashError,
+    LicenseError,
+    PlannedModelError,
+    UnknownModelError,
+    WeightsError,
+)
 
 HERE = pathlib.Path(__file__).parent
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INITIAL = "initial weights"
-
-
-class WeightsError(ValueError):
-    """A weights file that is absent, corrupt, truncated or made for another network."""
+READABLE = ".pth .pt .ckpt .bin .tar .pkl .npz .npy .h5 .keras .safetensors".split()
 
 
 # --- names
@@ -28,193 +42,343 @@ class WeightsError(ValueError):
 
 @functools.cache
 def manifest() -> dict[str, dict]:
-    """Every published model: {name: row}, see `weights_manifest.json`."""
+    """Every published model: {name: row}, see `weights_manifest.schema.json`."""
     return json.loads((HERE / "weights_manifest.json").read_text("utf-8"))
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Sorted names that match a shell pattern: `list_models("*fashion*")`."""
-    return sorted(fnmatch.filter(manifest(), pattern))
+def full_name(name: str) -> str:
+    """The manifest's name of a name or alias.
+
+    Raises: UnknownModelError: with the nearest names.
+    """
+    rows = manifest()
+    if name in rows:
+        return name
+    for full, row in rows.items():
+        if name in row["aliases"]:
+            return full
+    known = [*rows, *(alias for row in rows.values() for alias in row["aliases"])]
+    near = difflib.get_close_matches(str(name), known, n=4, cutoff=0.4)
+    hint = f"The nearest names are {near}" if near else "`ganzoo list` shows every name"
+    raise UnknownModelError(f"There is no model named {name!r}. {hint}. Received: name={name!r}")
 
 
 def row_of(name: str) -> dict:
-    """The manifest row of a model.
+    """The manifest row of a name or alias.
 
-    Raises: ValueError: for an unknown name, with the nearest ones.
+    Raises: UnknownModelError: with the nearest names.
     """
-    if name in manifest():
-        return manifest()[name]
-    near = difflib.get_close_matches(name, manifest(), n=4, cutoff=0.4)
-    hint = f"The nearest names are {near}" if near else "`ganzoo list` shows every name"
-    raise ValueError(f"There is no model named {name!r}. {hint}. Received: name={name!r}")
+    return manifest()[full_name(name)]
+
+
+def list_models(
+    pattern: str = "*", *, family=None, commercial=None, status: str | None = "available"
+) -> list[str]:
+    """Sorted names of published models.
+
+    Args:
+        pattern: of the shell, for names or aliases: `list_models("*fashion*")`.
+        family: file in `families/`, such as `"dcgan"`; also of one that is only planned.
+        commercial: `True`: only weights whose licence allows commercial use; `False`: only others.
+        status: `"available"`, `"planned"` (ganzoo cannot read them yet), or `None` for both.
+
+    Raises: ValueError: for a family or status that no row has.
+    """
+    rows = manifest()
+    for argument, value in (("family", family), ("status", status)):
+        legal = sorted({row[argument] for row in rows.values()})
+        if value is not None and value not in legal:
+            raise ValueError(f"`{argument}` must be one of {legal}. Received: {argument}={value!r}")
+    return sorted(
+        name
+        for name, row in rows.items()
+        if any(fnmatch.fnmatchcase(word, pattern) for word in (name, *row["aliases"]))
+        and family in (None, row["family"])
+        and status in (None, row["status"])
+        and commercial in (None, not row["non_commercial"])
+    )
 
 
 def family_class(family: str):
-    """The GAN class of `families/<family>.py`: its lower-cased name is the file's without
-    underscores.
+    """The GAN class of `families/<family>.py`. Raises: ValueError: for one that does not exist."""
+    return families.family_class(family)
 
-    Raises: ValueError: for a family that does not exist.
+
+# --- licences
+
+
+def _check_licence(name, row, accepted):
+    """Raises: LicenseError: for non-commercial weights, unless accepted now, once before or by
+    `GANZOO_ACCEPT_LICENSE`.
     """
-    known = sorted(p.stem for p in (HERE / "families").glob("[!_]*.py"))
-    if family not in known:
-        near = difflib.get_close_matches(family, known, n=3)
-        raise ValueError(
-            f"`family` must be one of {known}; nearest {near}. Received: family={family!r}"
+    if not row["non_commercial"]:
+        return
+    record = fetch.home() / "accepted_licenses.json"
+    before = json.loads(record.read_text("utf-8")) if record.is_file() else []
+    if name in before or _accepted_by_environment(name, row):
+        return
+    if not accepted:
+        raise LicenseError(
+            f"{name!r} is published under {row['license']!r} ({row['origin']}), which does not "
+            "allow commercial use. If you agree to it: `accept_license=True` once, or "
+            f"GANZOO_ACCEPT_LICENSE={name}; on the command line --accept-license"
         )
-    module = importlib.import_module(f"ganzoo.families.{family}")
-    wanted = family.replace("_", "")
-    return next(value for key, value in vars(module).items() if key.lower() == wanted)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with fetch.locked(record):
+        scratch = record.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(sorted({*before, name})), "utf-8")
+        scratch.replace(record)
+
+
+def _accepted_by_environment(name, row):
+    words = [word.strip() for word in os.environ.get("GANZOO_ACCEPT_LICENSE", "").split(",")]
+    return any(word in (name, *row["aliases"], row["license"]) for word in words if word)
 
 
 # --- loading
 
 
-def load(name, *, family: str | None = None, pick: str | None = None, **overrides):
+def load(name, *, family=None, pick=None, accept_license=False, **overrides):
     """A pretrained model, ready to `generate`, `compile` and `fit`.
 
     Args:
-        name: a name of `list_models()`, a folder written by `save`, a `.keras` file of `gan.save`,
-            or a foreign checkpoint (`.pth`, `.tar`, `.npz`, a folder of `.npy`, ...), whose layout
-            is recognised from its content; every network that it holds is filled.
+        name: a name or alias of `list_models()`; `hf://org/repo[@revision][/file]`; an
+            `https://...` file; a folder written by `save_pretrained` or by `ganzoo train`; a
+            `.keras` file of `gan.save`; or a foreign checkpoint (`.pth`, `.tar`, `.pkl`, `.npz`, a
+            folder of `.npy`, ...), whose layout is recognised from its content: every network
+            that it holds is filled.
         family: the file in `families/` that the model must be of, for a foreign file whose layout
             several families share. Defaults to `None`, any.
         pick: key of a foreign file under which the model lies, such as `"netG_ema"`, where it holds
             several. Defaults to `None`, whatever it holds.
+        accept_license: bool. Non-commercial weights need it once; see the error.
         **overrides: constructor arguments of the family that differ from the published ones, such
-            as `seed`, `ema` or `critic_steps`; they may not change a weight's shape.
+            as `seed`, `ema`, `critic_steps`, `num_classes`, `channels`, `image_size` (or
+            `resolution`). Where one changes the shape of weights, those that still fit are copied
+            and `gan.unmatched` and a warning tell the others.
 
     Returns: the family's `GAN`. `gan.provenance` says per network where its weights came from: both
         players exist, and one that the checkpoint does not hold keeps its initial weights.
-    Raises: ValueError: unknown name, family, pick or override; a foreign file that is damaged.
-        WeightsError: a file that is absent, corrupt or for another network.
+    Raises: ValueError: unknown family, pick or override; the types of `ganzoo.errors`:
+        UnknownModelError, PlannedModelError, LicenseError, DownloadError (and its kinds),
+        WeightsError (and its kinds).
     Example: `ganzoo.load("dcgan-digiface-64").generate(16, seed=0)`
     """
-    kind = _kind(name)
-    if pick is not None and kind != "foreign":
+    place = locate(name, accept_license=accept_license)
+    if pick is not None and place.kind != "foreign":
         raise ValueError(
-            f"`pick` is for foreign files; {str(name)!r} is none. Received: pick={pick!r}"
+            f"`pick` is for foreign files; {place.origin!r} is none. Received: pick={pick!r}"
         )
-    if kind == "foreign":
-        return _load_foreign(pathlib.Path(name), family, pick, overrides)
-    if kind == "keras":
-        return _load_keras(pathlib.Path(name), family, overrides)
-    row, arrays, origin = _fetch(name)
-    _check_family(row["family"], family, origin)
-    gan = _construct(row, overrides)
-    gan.provenance = fill(gan.networks(), arrays, origin)
-    return gan
+    if place.kind == "keras":
+        return _load_keras(place, family, overrides)
+    if place.kind == "foreign" and not place.cached:
+        return _load_file(place, family, pick, overrides)
+    row, arrays = _read(place if place.kind == "native" else _kept(place, family, pick))
+    _check_family(row["family"], family, place.origin)
+    return _filled(row, arrays, place.origin, overrides)
 
 
-def load_generator(name):
+def load_generator(name, *, accept_license=False):
     """The bare network that `load(name).generate` draws from, without a discriminator.
 
-    Args, Raises: as `load`; for a `.keras` or a foreign file the whole model is built on the way.
+    Args, Raises: as `load`; for a `.keras` or a local foreign file the whole model is built on the
+        way.
     Returns: `Generator`, for serving.
     """
-    if _kind(name) in ("keras", "foreign"):
-        return _generator_of(load(name), name)
-    row, arrays, origin = _fetch(name)
-    held = {key.split("/")[0] for key in arrays}
+    place = locate(name, accept_license=accept_license)
+    if place.kind == "keras" or (place.kind == "foreign" and not place.cached):
+        return _generator_of(load(name, accept_license=accept_license), place.origin)
+    row, arrays = _read(place if place.kind == "native" else _kept(place, None, None))
+    held = _networks_of(arrays)
     network = "generator_ema" if "generator_ema" in held else "generator"
     if network not in held:
-        raise WeightsError(f"{origin!r} holds no generator. Received: networks={sorted(held)}")
-    generator = _network_class(row, origin).from_config(row["generator"]["config"])
-    arrays = {key: value for key, value in arrays.items() if key.startswith(f"{network}/")}
-    fill({network: generator}, arrays, origin)
+        raise WeightsError(f"{place.origin!r} holds no generator. Received: networks={held}")
+    generator = _network_class(row, place.origin).from_config(row["generator"]["config"])
+    chosen = {key: array for key, array in arrays.items() if key.startswith(f"{network}/")}
+    fill({network: generator}, chosen, place.origin)
     return generator
 
 
-def _kind(name) -> str:
-    """What `name` is: "published", "folder", "keras" or "foreign".
+def download(name, *, accept_license=False) -> list[pathlib.Path]:
+    """Brings every file of a published model, of an `hf://` or `https://` address into the cache.
 
-    Raises: ValueError: if it is no published name and no file or folder either.
+    Returns: the local files (or folder), verified. Raises: as `load`.
     """
+    return [
+        pathlib.Path(file["path"]) for file in locate(name, accept_license=accept_license).files
+    ]
+
+
+def verify(name) -> list[dict]:
+    """Checks the local files of a published model and that they fit its networks.
+
+    Args: name: a name or alias of `list_models()` whose files are in the package or in the cache.
+    Returns: for each file {"file", "ok", "message"}; nothing is fetched where `fetch.offline()`.
+    """
+    try:
+        place = locate(name, accept_license=True)
+        gan = load(name, accept_license=True)
+    except (ValueError, OSError) as error:
+        return [{"file": str(name), "ok": False, "message": _line(error)}]
+    held = [net for net, origin in gan.provenance.items() if origin != INITIAL]
+    message = f"{type(gan).__name__}: {', '.join(held)}"
+    return [{"file": str(file["path"]), "ok": True, "message": message} for file in place.files]
+
+
+# --- where weights are
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Local files that `name` stands for.
+
+    Args:
+        kind: `"native"` (ganzoo's own form), `"keras"` or `"foreign"`.
+        origin: for messages and `gan.provenance`.
+        files: dicts with `path`, and for foreign files `converter`, `pick`, `network`.
+        row: of the manifest, or the `config.json` of a folder; `None` for other files.
+        cached: bool. Downloaded, so that a conversion is kept.
+    """
+
+    kind: str
+    origin: str
+    files: list
+    row: dict | None = None
+    cached: bool = False
+
+
+def locate(name, *, accept_license=False) -> Place:
+    """Finds, or fetches, what `load(name)` reads. Raises: as `load`."""
+    text = str(name)
+    if text.startswith("hf://"):
+        return _on_the_hub(text)
+    if text.startswith(("https://", "http://")):
+        return _of_file(fetch.fetch_url(text), text, cached=True)
     path = pathlib.Path(name)
-    if name in manifest():
-        return "published"
-    if path.is_dir():
-        arrays = any(path.glob("*.npy")) and not (path / CONFIG).exists()
-        return "foreign" if arrays else "folder"
-    if path.suffix == ".keras":
-        return "keras"
-    if path.is_file():
-        return "foreign"
-    if path.suffix or len(path.parts) > 1:
-        raise ValueError(f"There is no file or folder {str(name)!r}. Received: name={str(name)!r}")
-    row_of(name)  # raises
-    return "published"
+    if not path.exists() or _is_published(text):
+        if not _is_published(text) and (path.suffix in READABLE or len(path.parts) > 1):
+            raise WeightsError(f"There is no file or folder {text!r}. Received: name={text!r}")
+        return _published(full_name(text), accept_license)
+    return _of_folder(path, text) if path.is_dir() else _of_file(path, text)
 
 
-def _check_family(found, family, origin):
-    if family is not None and family_class(family) is not family_class(found):
-        raise ValueError(f"{origin!r} is of family {found!r}. Received: family={family!r}")
+def _is_published(name):
+    return name in manifest() or any(name in row["aliases"] for row in manifest().values())
 
 
-def _construct(row, overrides):
-    """The GAN of a row, with initial weights."""
-    import keras
+def _published(name, accept_license):
+    row = manifest()[name]
+    if row["status"] == "planned":
+        raise PlannedModelError(
+            f"{name!r} is listed but cannot be loaded yet: {row['why']}. `ganzoo list` shows the "
+            "models that can"
+        )
+    _check_licence(name, row, accept_license)
+    files = [{**file, "path": fetch.fetch(file, name)} for file in row["files"]]
+    native = all(file["converter"] is None for file in files)
+    return Place("native" if native else "foreign", name, files, row, cached=True)
 
-    cls = family_class(row["family"])
-    arguments = {**keras.saving.deserialize_keras_object(row["config"]), **overrides}
-    try:
-        return cls(**arguments)
-    except TypeError as error:
+
+def _on_the_hub(text):
+    match = re.fullmatch(r"hf://([^/@]+/[^/@]+)(?:@([^/]+))?(?:/(.+))?", text)
+    if match is None:
         raise ValueError(
-            f"{cls.__name__} cannot be built: {_line(error)}. Received: {sorted(arguments)}"
-        ) from error
-
-
-def _network_class(row, origin):
-    family_class(row["family"])  # raises for one that does not exist
-    module = importlib.import_module(f"ganzoo.families.{row['family']}")
-    name = row["generator"]["class_name"]
-    if name not in vars(module):
-        raise WeightsError(
-            f"{origin!r} names a network that its family lacks. Received: class_name={name!r}"
+            "A model on the Hugging Face Hub is `hf://org/repo`, `hf://org/repo@revision` or "
+            f"`hf://org/repo@revision/file`. Received: name={text!r}"
         )
-    return vars(module)[name]
+    repo, revision, file = match.groups()
+    if file is not None:
+        return _of_file(fetch.fetch_hf(repo, file, revision), text, cached=True)
+    return _of_folder(fetch.fetch_repo(repo, revision), text, cached=True)
 
 
-def _generator_of(gan, name):
-    if gan.provenance["generator"] == INITIAL:
-        raise WeightsError(
-            f"{str(name)!r} holds no generator. Received: provenance={gan.provenance}"
-        )
-    return gan.published
+def _of_folder(folder, origin, cached=False):
+    if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+        return Place("native", origin, [{"path": folder / WEIGHTS}], _read_config(folder / CONFIG))
+    arrays = sorted(folder.glob("*.npy"))
+    if arrays:
+        return Place("foreign", origin, [{"path": path} for path in arrays], cached=cached)
+    if any(folder.glob("variables/variables*.index")) or any(folder.glob("*.index")):
+        return Place("foreign", origin, [{"path": folder}], cached=cached)
+    found = sorted(path for path in folder.iterdir() if path.suffix in READABLE)
+    if len(found) == 1:
+        return _of_file(found[0], origin, cached)
+    raise WeightsError(
+        f"{origin!r} holds no model: neither {CONFIG} with {WEIGHTS} (`gan.save_pretrained` writes "
+        f"them) nor one checkpoint; name one of its files. Received: {[p.name for p in found]}"
+    )
 
 
-def _load_keras(path, family, overrides):
-    import keras
+def _of_file(path, origin, cached=False):
+    kind = "keras" if path.suffix == ".keras" else "foreign"
+    return Place(kind, origin, [{"path": path}], cached=cached)
 
-    if not path.is_file():
-        raise WeightsError(f"There is no file {str(path)!r}; `gan.save` writes one")
-    if overrides:
-        raise ValueError(f"A .keras file is loaded as it was saved. Received: {sorted(overrides)}")
-    for file in (HERE / "families").glob("[!_]*.py"):  # registers every class the file may name
-        importlib.import_module(f"ganzoo.families.{file.stem}")
+
+# --- foreign files
+
+
+def _load_file(place, family, pick, overrides):
+    """A foreign file of the user's: the overrides settle what shapes do not tell, or change it."""
     try:
-        gan = keras.models.load_model(path)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise WeightsError(
-            f"{str(path)!r} is not a readable .keras file: {_line(error)}"
-        ) from error
-    _check_family(type(gan).__module__.rpartition(".")[2], family, str(path))
-    gan.provenance = {network: str(path) for network in gan.networks()}
+        gan, held = _convert(place, family, pick, overrides)
+    except CheckpointError:
+        raise
+    except WeightsError:
+        if not overrides:
+            raise
+        gan, held = _convert(place, family, pick)
+        return _altered(gan, held, place.origin, overrides)
+    gan.provenance = _complete(gan.networks(), held, place.origin)
     return gan
 
 
-def _fetch(name):
-    """(row, arrays, where from) of a manifest name or of a folder."""
-    if name not in manifest():
-        folder = pathlib.Path(name)
-        row = _read_config(folder / CONFIG)
-        return row, read_safetensors(folder / WEIGHTS), str(folder)
-    row = row_of(name)
-    file = row["files"][0]
-    if "package" not in file:
-        raise WeightsError(f"{name!r} has no file in the package. Received: files={row['files']}")
-    path = HERE / "weights" / file["package"]
-    return row, read_safetensors(path, sha256=file["sha256"]), name
+def _convert(place, family, pick, overrides=None):
+    """(GAN, names of the networks that the files hold)."""
+    from ganzoo import foreign
+
+    row = place.row or {}
+    family = family or row.get("family")
+    config = {**row.get("config", {}), **(overrides or {})}
+    files = place.files if pick is None else [{**file, "pick": pick} for file in place.files]
+    return foreign.load(files, family=family, config=config, where=place.origin)
+
+
+def _kept(place, family, pick):
+    """The `Place` of the conversion of downloaded foreign files, made now if there is none."""
+    from ganzoo import publish
+
+    folder = fetch.converted(_conversion_key(place, family, pick))
+    if not (folder / CONFIG).is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with fetch.locked(folder):
+            if not (folder / CONFIG).is_file():
+                gan, held = _convert(place, family, pick)
+                with fetch.fresh_folder(folder) as scratch:
+                    publish.save(gan, scratch, networks=sorted(held))
+    return _of_folder(folder, place.origin)
+
+
+def _conversion_key(place, family, pick):
+    """Changes with the files, with what was asked for and with the code that converts."""
+    row = place.row or {}
+    name = row.get("family") or family or "foreign"
+    digest = hashlib.sha256()
+    for file in place.files:
+        known = file.get("sha256") or fetch.sha256_of(file["path"])
+        digest.update(f"{known} {file.get('converter')} {pick or file.get('pick')} ".encode())
+    digest.update(f"{family} {json.dumps(row.get('config'))}".encode())
+    for source in sorted((HERE / "convert").glob("*.py")):
+        digest.update(source.read_bytes())
+    return f"{name}-{digest.hexdigest()[:24]}"
+
+
+# --- ganzoo's own form
+
+
+def _read(place):
+    """(row, {key: array}) of a native place; the arrays are read when they are asked for."""
+    sha256 = place.row.get("sha256")  # of a folder; a published file was verified by `fetch`
+    return place.row, read_safetensors(place.files[0]["path"], sha256=sha256)
 
 
 def _read_config(path):
@@ -223,7 +387,7 @@ def _read_config(path):
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"{str(path)!r} is not readable as a model configuration ({_line(error)}); "
-            "`ganzoo.hub.save` writes one"
+            "`gan.save_pretrained` writes one"
         ) from error
     keys = set(row) if isinstance(row, dict) else set()
     missing = {"family", "config", "generator"} - keys
@@ -232,75 +396,235 @@ def _read_config(path):
     return row
 
 
-def read_safetensors(path, *, sha256=None) -> dict:
-    """{key: NumPy array} of a safetensors file, verified first.
+class Arrays(collections.abc.Mapping):
+    """The arrays of a safetensors file, each read from disk when it is looked up."""
+
+    def __init__(self, path, places):
+        self.path = path
+        self._places = places  # key -> (dtype, shape, first byte)
+
+    def __getitem__(self, key):
+        import numpy as np
+
+        dtype, shape, start = self._places[key]
+        count = int(np.prod(shape, dtype="int64"))
+        return np.fromfile(self.path, dtype, count, offset=start).reshape(shape)
+
+    def __iter__(self):
+        return iter(self._places)
+
+    def __len__(self):
+        return len(self._places)
+
+    def shape(self, key):
+        return self._places[key][1]
+
+
+def read_safetensors(path, *, sha256=None) -> Arrays:
+    """The arrays of a safetensors file, verified first and read one at a time.
 
     Args: sha256: 64 hex digits or `None`.
-    Raises: WeightsError: absent, wrong hash, truncated or not safetensors; names the file.
+    Raises: WeightsError: absent, truncated or not safetensors; HashError: wrong hash. Both name the
+        file.
     """
     import safetensors
-    import safetensors.numpy
 
     path = pathlib.Path(path)
     try:
-        data = path.read_bytes()
+        size, found = path.stat().st_size, fetch.sha256_of(path) if sha256 else None
+        with open(path, "rb") as file:
+            head = file.read(16)
     except OSError as error:
         raise WeightsError(
             f"The weights file {str(path)!r} cannot be read: {_line(error)}"
         ) from error
-    if sha256 is not None:
-        found = hashlib.sha256(data).hexdigest()
-        if found != sha256:
-            raise WeightsError(
-                f"{str(path)!r} is corrupt: sha256 {found} instead of {sha256}, {len(data)} bytes "
-                f"beginning {data[:16]!r}. Reinstall keras-ganzoo or fetch the file again"
-            )
+    if found != sha256:
+        raise HashError(
+            f"{str(path)!r} is corrupt: sha256 {found} instead of {sha256}, {size} bytes "
+            f"beginning {head!r}. Reinstall keras-ganzoo or fetch the file again"
+        )
     try:
-        return safetensors.numpy.load(data)
+        with safetensors.safe_open(path, "np"):  # checks the header against the file's size
+            return Arrays(path, _places_in(path))
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(
-            f"{str(path)!r} is not a whole safetensors file ({_line(error)}): {len(data)} bytes "
-            f"beginning {data[:16]!r}. Fetch it again"
+            f"{str(path)!r} is not a whole safetensors file ({_line(error)}): {size} bytes "
+            f"beginning {head!r}. Fetch it again"
         ) from error
+
+
+def _places_in(path):
+    import ml_dtypes
+    import numpy as np
+
+    kinds = {"F16": "f2", "F32": "f4", "F64": "f8", "I32": "i4", "I64": "i8", "U8": "u1"}
+    kinds = {name: np.dtype(f"<{kind}") for name, kind in kinds.items()}
+    kinds |= {"BF16": np.dtype(ml_dtypes.bfloat16), "BOOL": np.dtype(bool)}
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return {
+        key: (kinds[row["dtype"]], tuple(row["shape"]), 8 + length + row["data_offsets"][0])
+        for key, row in header.items()
+    }
+
+
+def _networks_of(arrays):
+    return sorted({key.split("/")[0] for key in arrays})
+
+
+def _check_family(found, family, origin):
+    if family is not None and family_class(family) is not family_class(found):
+        raise ValueError(f"{origin!r} is of family {found!r}. Received: family={family!r}")
+
+
+def _network_class(row, origin):
+    module = families.module_of(row["family"])
+    name = row["generator"]["class_name"]
+    if name not in vars(module):
+        raise WeightsError(
+            f"{origin!r} names a network that its family lacks. Received: class_name={name!r}"
+        )
+    return vars(module)[name]
+
+
+def _generator_of(gan, origin):
+    if gan.provenance["generator"] == INITIAL:
+        raise WeightsError(f"{origin!r} holds no generator. Received: provenance={gan.provenance}")
+    return gan.published
+
+
+def _load_keras(place, family, overrides):
+    import keras
+
+    path = place.files[0]["path"]
+    if overrides:
+        raise ValueError(f"A .keras file is loaded as it was saved. Received: {sorted(overrides)}")
+    families.import_all()
+    try:
+        gan = keras.models.load_model(path)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise WeightsError(
+            f"{place.origin!r} is not a readable .keras file: {_line(error)}"
+        ) from error
+    _check_family(type(gan).__module__.rpartition(".")[2], family, place.origin)
+    gan.provenance = {network: place.origin for network in gan.networks()}
+    return gan
 
 
 def _line(error):
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def fill(networks: dict, arrays: dict, origin: str) -> dict[str, str]:
-    """Assigns every array to its weight, strictly; returns the provenance per network.
+# --- filling
 
-    A network of which the file holds nothing keeps its initial weights; if it is one half of the
-    pair `generator`, `generator_ema`, it gets the other half's.
 
-    Raises: WeightsError: listing up to ten arrays or weights that do not fit; then nothing was
-        assigned.
-    """
+def _filled(row, arrays, origin, overrides):
+    """The GAN of a row with its weights; with overrides, those that still fit."""
+    import keras
+
+    arguments = keras.saving.deserialize_keras_object(row["config"])
+    gan = families.construct(row["family"], {**arguments, **_spelled(row["family"], overrides)})
+    gan.provenance = fill(gan.networks(), arrays, origin, partial=bool(overrides))
+    gan.unmatched = _unmatched(gan.networks(), arrays)
+    _warn(gan, origin)
+    return gan
+
+
+def _altered(gan, held, origin, overrides):
+    """As `_filled`, of a model that was converted just now."""
+    from ganzoo import publish
     from ganzoo.convert.table import addresses
 
-    held = {key.split("/")[0] for key in arrays}
-    wanted = {
+    arrays = _InMemory(
+        {
+            f"{name}/{address}": variable.numpy()
+            for name in held
+            for address, variable in addresses(gan.networks()[name]).items()
+        }
+    )
+    return _filled(publish.describe(gan), arrays, origin, overrides)
+
+
+class _InMemory(dict):
+    def shape(self, key):
+        return self[key].shape
+
+
+def _spelled(family, overrides):
+    """`resolution=` is what families call `image_size=`."""
+    import inspect
+
+    arguments = inspect.signature(family_class(family)).parameters
+    if "resolution" in overrides and "resolution" not in arguments and "image_size" in arguments:
+        rest = {key: value for key, value in overrides.items() if key != "resolution"}
+        return {"image_size": overrides["resolution"], **rest}
+    return overrides
+
+
+def _wanted(networks, arrays):
+    """{key: variable} of the networks of which `arrays` holds something."""
+    from ganzoo.convert.table import addresses
+
+    held = _networks_of(arrays)
+    return {
         f"{name}/{address}": variable
         for name, network in networks.items()
         if name in held
         for address, variable in addresses(network).items()
     }
-    faults = [f"the file lacks `{key}`" for key in wanted if key not in arrays]
-    faults += [f"the model lacks `{key}`" for key in arrays if key not in wanted]
-    faults += [
-        f"`{key}` is {arrays[key].shape} in the file, {tuple(variable.shape)} in the model"
+
+
+def _unmatched(networks, arrays) -> dict[str, str]:
+    """{key: why} for every weight and every array that has no partner of its shape."""
+    wanted = _wanted(networks, arrays)
+    faults = {key: "the file lacks it" for key in wanted if key not in arrays}
+    faults |= {key: "the model lacks it" for key in arrays if key not in wanted}
+    return faults | {
+        key: f"{arrays.shape(key)} in the file, {tuple(variable.shape)} in the model"
         for key, variable in wanted.items()
-        if key in arrays and arrays[key].shape != tuple(variable.shape)
-    ]
-    if faults:
-        shown = "; ".join(faults[:10])
+        if key in arrays and arrays.shape(key) != tuple(variable.shape)
+    }
+
+
+def _warn(gan, origin):
+    if gan.unmatched:
+        shown = "; ".join(f"`{key}`: {why}" for key, why in list(gan.unmatched.items())[:4])
+        warnings.warn(
+            f"{len(gan.unmatched)} weights of {origin!r} do not fit the altered model, whose own "
+            f"keep their initial values there: {shown}. All of them: `gan.unmatched`",
+            stacklevel=4,
+        )
+
+
+def fill(networks: dict, arrays, origin: str, *, partial=False) -> dict[str, str]:
+    """Assigns every array to its weight; returns the provenance per network.
+
+    A network of which the file holds nothing keeps its initial weights; if it is one half of the
+    pair `generator`, `generator_ema`, it gets the other half's.
+
+    Args:
+        arrays: `Arrays`, or {key: NumPy array}.
+        partial: bool. Arrays without a weight of their shape are left out, as long as something
+            of a generator fits; by default they are an error.
+
+    Raises: WeightsError: listing up to ten arrays or weights that do not fit; then nothing was
+        assigned.
+    """
+    arrays = arrays if isinstance(arrays, (Arrays, _InMemory)) else _InMemory(arrays)
+    wanted, faults = _wanted(networks, arrays), _unmatched(networks, arrays)
+    fitting = [key for key in wanted if key not in faults]
+    generators = {name for name in _networks_of(arrays) if name.startswith("generator")}
+    trunk = not generators or any(key.split("/")[0] in generators for key in fitting)
+    if faults and not (partial and fitting and trunk):
+        shown = "; ".join(f"`{key}`: {why}" for key, why in list(faults.items())[:10])
         raise WeightsError(
             f"The weights of {origin!r} do not fit the model in {len(faults)} places: {shown}"
         )
-    for key, variable in wanted.items():
-        variable.assign(arrays[key].astype(variable.dtype))
-    return _complete(networks, held, origin)
+    for key in fitting:
+        wanted[key].assign(arrays[key].astype(wanted[key].dtype))
+    return _complete(networks, set(_networks_of(arrays)), origin)
 
 
 def _complete(networks, held, origin):
@@ -311,206 +635,3 @@ def _complete(networks, held, origin):
             networks[name].set_weights(networks[other].get_weights())
             provenance[name] = f"{origin}, copied from {other}"
     return provenance
-
-
-# --- foreign files
-
-
-def sources() -> dict:
-    """{name: module} of `convert/`: those that `recognise` the arrays of a foreign layout."""
-    names = sorted(path.stem for path in (HERE / "convert").glob("[!_]*.py"))
-    modules = {name: importlib.import_module(f"ganzoo.convert.{name}") for name in names}
-    return {name: module for name, module in modules.items() if "recognise" in vars(module)}
-
-
-def _load_foreign(path, family, pick, overrides):
-    from ganzoo.convert import reader, table
-
-    if family is not None:
-        family_class(family)  # raises for one that does not exist
-    tree = reader.load(path)
-    if pick is not None:
-        tree = _pick(tree, pick, path)
-    found = _one_each(_recognise(tree, family), tree, path)
-    config = {}
-    for name in sorted(found):  # "discriminator" first: the generator's word counts
-        config |= found[name][1].config
-    gan = _construct({"family": next(iter(found.values()))[1].family, "config": config}, overrides)
-    for name, (where, part, arrays) in found.items():
-        try:
-            table.assign(gan.networks()[name], arrays, part.table)
-        except ValueError as error:
-            raise WeightsError(
-                f"{str(path)!r}{where} does not fit {type(gan).__name__}: {error}"
-            ) from error
-    gan.provenance = _complete(gan.networks(), set(found), str(path))
-    return gan
-
-
-def _pick(tree, pick, path):
-    if not isinstance(tree, dict) or pick not in tree:
-        keys = list(tree)[:20] if isinstance(tree, dict) else []
-        raise WeightsError(f"{str(path)!r} lacks the key; it has {keys}. Received: pick={pick!r}")
-    return tree[pick]
-
-
-def _recognise(tree, family):
-    """(where, `Recognised`, arrays) of every mapping in the tree that a source knows.
-
-    Args: family: what they must be of, or `None`.
-    """
-    from ganzoo.convert import reader
-
-    known, found, pending, seen = sources(), [], [("", tree)], set()
-    while pending:
-        where, value = pending.pop(0)
-        if not isinstance(value, (dict, list, tuple)) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        arrays = _unwrap(reader.flatten(value))
-        parts = [module.recognise(arrays) for module in known.values()] if arrays else []
-        parts = [p for p in parts if p is not None and family in (None, p.family)]
-        found += [(where, part, arrays) for part in parts]
-        if not parts:
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            pending += [(f"{where}[{key!r}]", item) for key, item in items]
-    return found
-
-
-def _unwrap(arrays):
-    """Without the prefix that `torch.nn.DataParallel` puts before every name."""
-    if all(name.startswith("module.") for name in arrays):
-        return {name.removeprefix("module."): array for name, array in arrays.items()}
-    return arrays
-
-
-def _one_each(found, tree, path):
-    """{network: (where, `Recognised`, arrays)}, all of one family.
-
-    Raises: WeightsError: if nothing was recognised, or one network more than once.
-    """
-    if not found:
-        from ganzoo.convert import reader
-
-        names = list(reader.flatten(tree))
-        raise WeightsError(
-            f"{str(path)!r} holds no network that one of the sources {list(sources())} recognises, "
-            f"of the family asked for. Received: {len(names)} arrays, such as {names[:3]}"
-        )
-    families = sorted({part.family for _, part, _ in found})
-    if len(families) > 1:
-        raise WeightsError(f"{str(path)!r} may be of {families}; choose one with `family=`")
-    for _, part, _ in found:
-        places = [where for where, other, _ in found if other.network == part.network]
-        if len(places) > 1:
-            raise WeightsError(
-                f"{str(path)!r} holds a {part.network} in {places}; choose a key with `pick=`"
-            )
-    return {part.network: (where, part, arrays) for where, part, arrays in found}
-
-
-# --- saving
-
-
-def describe(gan) -> dict:
-    """What `config.json` and a manifest row say of a model."""
-    import keras
-
-    return {
-        "family": type(gan).__module__.rpartition(".")[2],
-        "config": {k: v for k, v in gan.get_config().items() if k != "name"},
-        "generator": {
-            "class_name": type(gan.published).__name__,
-            "config": gan.published.get_config(),
-        },
-        "holds": sorted(gan.networks()),
-        "keras_version": keras.__version__,
-    }
-
-
-def save(gan, folder, *, networks=None, dtype="float32") -> pathlib.Path:
-    """Writes `config.json` and `model.safetensors`, which `load(folder)` reads.
-
-    Args:
-        folder: made if absent.
-        networks: names out of `gan.networks()`. Defaults to all of them.
-        dtype: `"float32"` or `"float16"`, of the stored kernels; biases and normalisations stay as
-            they are. Loading restores the variable's own.
-
-    Returns: the folder.
-    Raises: ValueError: for an unknown network or dtype, or a kernel too large for it. OSError: if
-        the folder cannot be written.
-    """
-    import safetensors.numpy
-
-    from ganzoo.convert.table import addresses
-
-    networks = list(gan.networks()) if networks is None else list(networks)
-    unknown = sorted(set(networks) - set(gan.networks()))
-    if unknown or dtype not in ("float16", "float32"):
-        raise ValueError(
-            f"`networks` are some of {list(gan.networks())}, `dtype` is 'float16' or 'float32'. "
-            f"Received: networks={networks}, dtype={dtype!r}"
-        )
-    arrays = {}
-    for name in networks:
-        for address, variable in addresses(gan.networks()[name]).items():
-            arrays[f"{name}/{address}"] = _stored(variable.numpy(), dtype, f"{name}/{address}")
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    safetensors.numpy.save_file(arrays, folder / WEIGHTS, metadata={"format": "ganzoo"})
-    config = {**describe(gan), "holds": sorted(networks)}
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-    return folder
-
-
-def _stored(value, dtype, key):
-    import numpy as np
-
-    if value.dtype.kind != "f" or value.ndim < 2:  # a batch norm's numbers: few, and they matter
-        return value
-    with np.errstate(over="ignore"):
-        stored = value.astype(dtype)
-    if np.isinf(stored).any() and not np.isinf(value).any():
-        largest = np.abs(value).max()
-        raise ValueError(
-            f"`{key}` exceeds {dtype}: use dtype='float32'. Received: values up to {largest:.4g}"
-        )
-    return stored
-
-
-def ship(gan, name, *, networks, facts, dtype="float16", folder=None) -> dict:
-    """For maintainers, in a checkout: weights into the package, their row into the manifest.
-
-    Args:
-        name: `family-dataset-size`, the name to load it by.
-        networks: which of `gan.networks()` the file holds.
-        facts: what only a person knows: dataset, resolution, license, paper, origin and so on.
-        folder: the package. Defaults to this one.
-
-    Returns: the row. The manifest's other rows stay as they are.
-    """
-    import tempfile
-
-    folder = HERE if folder is None else pathlib.Path(folder)
-    with tempfile.TemporaryDirectory() as scratch:
-        data = (save(gan, scratch, networks=networks, dtype=dtype) / WEIGHTS).read_bytes()
-    file = f"{name}.safetensors"
-    (folder / "weights").mkdir(exist_ok=True)
-    (folder / "weights" / file).write_bytes(data)
-    described = {**describe(gan), "holds": sorted(networks)}
-    described.pop("keras_version")
-    entry = {
-        "package": file,
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "dtype": dtype,
-    }
-    row = {**described, "files": [entry], **facts}
-    path = folder / "weights_manifest.json"
-    rows = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    rows[name] = row
-    text = json.dumps(dict(sorted(rows.items())), indent=2, ensure_ascii=False)
-    path.write_text(f"{text}\n", "utf-8")
-    manifest.cache_clear()
-    return row

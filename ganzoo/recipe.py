@@ -28,7 +28,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ganzoo import callbacks, hub
+from ganzoo import callbacks, publish
 from ganzoo.data import Dataset, stream
 from ganzoo.gan import GAN
 
@@ -284,7 +284,7 @@ def run(
     _claim(folder, settings(recipe, gan), name)
     _restore(gan, folder / BACKUP)
     _fit(recipe, gan, folder, data_dir, tensorboard=tensorboard, verbose=verbose)
-    hub.save(gan, folder)
+    publish.save(gan, folder)
     samples = callbacks.samples_for_grid(gan, 100, 10, seed=0)
     callbacks.write_grid(folder / "samples.png", samples, columns=10)
     _finish(folder, gan)
@@ -406,7 +406,7 @@ def _seconds(folder):
 def settings(recipe: Recipe, gan: GAN) -> dict:
     """Everything of a recipe that the result depends on, as JSON values."""
     serialize = keras.saving.serialize_keras_object
-    description = hub.describe(gan)
+    description = publish.describe(gan)
     plain = {
         "paper": recipe.paper,
         "dataset": dataclasses.asdict(recipe.dataset),

@@ -19,35 +19,46 @@ KERAS = "keras tensorflow numpy"
 # Key: a module or its package; "family" and "convert.source" stand for the files of a folder.
 EAGER = {
     "__init__": "",
-    "__main__": "click hub",
+    "__main__": "click fetch hub",
+    "audit": "errors fetch hub",
     "augment": f"{KERAS} layers",
     "callbacks": f"{KERAS} generator metrics",
     "cards": "",
-    "convert.reader": "numpy ml_dtypes",
+    "convert.hdf5": "numpy ml_dtypes errors convert.reader",
+    "convert.reader": "numpy ml_dtypes errors",
     "convert.source": "numpy convert.table",
     "convert.table": "numpy",
+    "convert.tensor_bundle": "numpy ml_dtypes errors convert.reader",
     "data": "numpy tensorflow",
     "demonstration": f"{KERAS} callbacks data hub",
     "ema": KERAS,
     "families": "",
+    "foreign": "errors families",
     "family": f"{KERAS} latent_gan gan generator losses penalties augment layers ema",
+    "errors": "",
+    "fetch": "errors",
     "gan": f"{KERAS} ema",
     "generator": KERAS,
-    "hub": "",
+    "hub": "errors families fetch",
     "latent_gan": f"{KERAS} gan ema generator losses penalties augment",
     "layers": f"{KERAS} layers",
     "losses": KERAS,
     "metrics": f"{KERAS} metrics hub",
     "penalties": KERAS,
-    "recipe": f"{KERAS} gan data callbacks metrics hub",
+    "publish": "errors fetch hub",
+    "recipe": f"{KERAS} gan data callbacks metrics publish",
 }
 AT_CALL = {
-    "__main__": "numpy callbacks demonstration metrics recipe",
-    "convert.reader": "h5py",
+    "__main__": "numpy audit callbacks publish demonstration metrics recipe",
+    "convert.reader": "convert.hdf5 convert.tensor_bundle",
     "data": "filelock tensorflow_datasets",
-    "hub": f"{KERAS} huggingface_hub safetensors convert generator gan families",
+    "fetch": "filelock huggingface_hub requests tqdm",
+    "foreign": "convert",
+    "gan": "publish",
+    "hub": f"{KERAS} ml_dtypes safetensors convert foreign publish",
+    "publish": f"{KERAS} huggingface_hub safetensors convert callbacks cards",
 }
-CONVERT_TOOLS = {"reader", "table", "__init__"}
+CONVERT_TOOLS = {"hdf5", "reader", "table", "tensor_bundle", "__init__"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """The command line: what it prints and writes, and that no input of a user ends in a traceback."""
 
+import hashlib
+import io
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -13,14 +16,16 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 from harness import assert_same_weights
+from hub_server import TOKEN, HubServer
 
 import ganzoo
 from ganzoo import __main__ as cli
-from ganzoo import hub
+from ganzoo import hub, publish
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
 
-FACES = "dcgan-digiface-64"
+FACES, RING, HINGE = "dcgan-digiface-64", "gan-ring8-wasserstein", "gan-ring8-hinge"
+FID = {"value": 4.4, "source": "the README"}
 LIST_SECONDS = 0.5
 
 RECIPE = """
@@ -87,8 +92,8 @@ def recipe(tmp_path):
 def models(tmp_path_factory):
     """Folders of a small model without classes, and of one with three."""
     folder = tmp_path_factory.mktemp("models")
-    hub.save(DCGAN(16, 6, 4), folder / "plain")
-    hub.save(CGAN(8, 4, 4, num_classes=3, networks="conv"), folder / "classes")
+    publish.save(DCGAN(16, 6, 4), folder / "plain")
+    publish.save(CGAN(8, 4, 4, num_classes=3, networks="conv"), folder / "classes")
     return folder
 
 
@@ -113,10 +118,48 @@ def png(path):
 
 def test_list(run):
     code, out, err = run("list")
-    assert code == 0 and not err
+    assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == ganzoo.list_models()
+    planned = len(ganzoo.list_models(status="planned"))
+    said = f"{planned} more are planned; --planned shows them, --all both\n" if planned else ""
+    assert err == said
     (line,) = run("list", "*digiface*")[1].splitlines()
-    assert line.split() == [FACES, "64", "px", "DigiFace-1M", "MIT"]
+    assert line.split() == [FACES, "64", "px", "DigiFace-1M", "MIT", "available", "7.2", "MB"]
+    assert run("list", "*digiface*")[2] == ""
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    """A manifest of three: one to be had, a planned one, one that is not for commercial use."""
+    found = json.loads(json.dumps({n: hub.manifest()[n] for n in (FACES, RING, HINGE)}))
+    planned = {"status": "planned", "why": "the family is not built yet", "aliases": ["rings"]}
+    found[RING].update(planned, resolution=[256, 512], published={"fid": FID})
+    found[RING]["files"][0].update(bytes=None, sha256=None, mirrors=[{"url": "https://a.example/r"}])
+    found[HINGE].update(non_commercial=True, license="CC-BY-NC-4.0")
+    monkeypatch.setattr(hub, "manifest", lambda: found)
+    return found
+
+
+def names(out):
+    return [line.split()[0] for line in out.splitlines()]
+
+
+def test_list_filters(run, rows):
+    assert names(run("list")[1]) == [FACES, HINGE]
+    assert names(run("list", "--planned")[1]) == [RING]
+    code, out, err = run("list", "--all")
+    assert code == 0 and names(out) == sorted(rows) and not err
+    assert names(run("list", "--commercial")[1]) == [FACES]
+    assert names(run("list", "--non-commercial")[1]) == [HINGE]
+    assert names(run("list", "--family", "dcgan")[1]) == [FACES]
+    line = run("list", "rings", "--all")[1].splitlines()[0]
+    assert line.split() == [RING, "256x512", "px", *line.split()[3:5], "planned", "?", "MB"]
+
+
+def test_list_says_why_nothing_is_shown(fails, rows):
+    assert "`family` must be one of ['dcgan', 'vanilla_gan']" in fails("list", "--family", "gan")
+    assert "'rings'; 1 planned ones do, see --planned" in fails("list", "rings")
+    assert "No model matches 'zzz'; `ganzoo list` shows all 2" in fails("list", "zzz")
 
 
 def test_list_is_fast_and_loads_no_tensorflow(root):
@@ -139,7 +182,22 @@ def test_info(run):
     assert code == 0 and not err
     shown = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert shown["license"] == "MIT" and shown["family"] == "dcgan"
-    assert set(shown) == set(hub.manifest()[FACES])
+    assert set(shown) == {"name", *hub.manifest()[FACES]} and shown["name"] == FACES
+    assert shown["files"].startswith("7.2 MB, sha256 0906a603") and "in the package" in out
+    assert "loss=NonSaturating(real_label=1.0" in shown["config"] and "{" not in out
+
+
+def test_info_of_a_planned_model_by_its_alias(run, rows):
+    code, out, _ = run("info", "rings")
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert code == 0 and shown["name"] == RING and shown["why"] == "the family is not built yet"
+    assert shown["files"] == "? MB, sha256 not published, https://a.example/r"
+    assert shown["published"] == "fid=4.4 (the README)"
+
+
+def test_info_as_json(run):
+    code, out, _ = run("info", "--json", FACES)
+    assert code == 0 and json.loads(out) == hub.manifest()[FACES]
 
 
 def test_recipes(run):
@@ -256,6 +314,149 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(root, tmp_path, recipe):
     assert_same_weights(list(a.values()), list(b.values()))
 
 
+# Files: download, convert, push, verify, cache
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty cache."""
+    monkeypatch.setenv("GANZOO_HOME", str(tmp_path / "ganzoo-home"))
+    return tmp_path / "ganzoo-home"
+
+
+@pytest.fixture
+def server(home, monkeypatch, tmp_path):
+    with HubServer() as server:
+        server.use(monkeypatch, tmp_path, token=TOKEN)
+        yield server
+
+
+@pytest.fixture
+def remote(rows, server, shared):
+    """The faces' row as if they were not shipped: the original file on a web server."""
+    data = (shared / "checkpoints/gan_face_generate/weights.tar").read_bytes()
+    server.files["weights.tar"] = data
+    file = {
+        "mirrors": [{"url": f"{server.url}/files/weights.tar"}],
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "converter": "dcgan",
+        "pick": "netG_state_dict",
+    }
+    rows[FACES].update(files=[file], config={}, generator=None)
+    return rows[FACES]
+
+
+def test_download_list_and_remove(run, fails, remote, server, monkeypatch):
+    code, out, _ = run("download", FACES)
+    (path,) = out.splitlines()
+    assert code == 0 and os.path.getsize(path) == remote["files"][0]["bytes"]
+    assert run("download", FACES, HINGE, "--accept-license")[0] == 0
+    assert len(server.seen("/files/*")) == 1
+    code, out, err = run("cache", "ls")
+    assert code == 0 and out.split()[:4] == ["14.3", "MB", "download", FACES]
+    assert "1 entries, 14.3 MB" in err
+    assert run("cache", "ls", "other")[1] == ""
+    assert "matches 'other'; `ganzoo cache ls` shows" in fails("cache", "rm", "other", "--yes")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, out, err = run("cache", "rm", FACES)
+    assert code == 130 and "Remove these 1?" in err and os.path.exists(path)
+    code, _, err = run("cache", "rm", FACES, "--yes")
+    assert code == 0 and "1 entries removed, 14.3 MB" in err and not os.path.exists(path)
+
+
+def test_a_licence_is_accepted_on_the_command_line(run, fails, home, rows, tmp_path):
+    output = tmp_path / "x.png"
+    for words in (["generate", HINGE, "-o", output], ["download", HINGE]):
+        assert "CC-BY-NC-4.0" in (line := fails(*words)) and "--accept-license" in line
+    assert run("generate", HINGE, "-o", output, "--accept-license")[0] == 0
+    assert run("download", HINGE)[0] == 0, "it is asked for once"
+    assert "'gan-ring8-wasserstein' is listed but cannot" in fails("generate", RING)
+
+
+def test_generate_from_the_hub_and_the_web(run, server, models, tmp_path):
+    for path in (models / "classes").iterdir():
+        server.add("org/name", path.name, path.read_bytes())
+    words = ["-n", 4, "--label", 2, "--seed", 5]
+    assert run("generate", models / "classes", *words, "-o", tmp_path / "a.png")[0] == 0
+    assert run("generate", "hf://org/name", *words, "-o", tmp_path / "b.png")[0] == 0
+    np.testing.assert_array_equal(png(tmp_path / "a.png"), png(tmp_path / "b.png"))
+    gan = DCGAN(16, 6, 4)
+    gan.compile()
+    gan.save(tmp_path / "run.keras")
+    server.files["run.keras"] = (tmp_path / "run.keras").read_bytes()
+    url = f"{server.url}/files/run.keras"
+    assert run("generate", url, "-n", 4, "-o", tmp_path / "c.png")[0] == 0
+
+
+def test_convert(run, fails, shared, home, tmp_path):
+    file, out = shared / "parity/classics/01_dcgan64/netG_epoch_24.pth", tmp_path / "out"
+    code, said, _ = run("convert", file, out, "--family", "dcgan", "--license", "BSD-3-Clause")
+    assert code == 0 and said == f"{out}\n"
+    np.testing.assert_array_equal(
+        ganzoo.load_generator(out).generate(2, seed=0), ganzoo.load(file).generate(2, seed=0)
+    )
+    assert "license: bsd-3-clause" in (out / "README.md").read_text()
+    assert f"'{out}' exists already" in fails("convert", file, out)
+    assert "lacks the key" in fails("convert", file, tmp_path / "x", "--pick", "netG_ema")
+    assert "lsgan" in fails("convert", file, tmp_path / "x", "--family", "lsgna")
+    assert not (tmp_path / "x").exists()
+
+
+def test_push(run, fails, server, models, monkeypatch):
+    code, out, _ = run("push", models / "plain", "org/plain", "--license", "MIT", "--private")
+    assert code == 0 and out == "hf://org/plain\n" and "org/plain" in server.private
+    assert b"license: mit" in server.repos["org/plain"]["README.md"]
+    assert "Received: repo_id='plain'" in fails("push", models / "plain", "plain")
+    monkeypatch.delenv("HF_TOKEN")
+    assert "`hf auth login`" in fails("push", models / "plain", "org/other")
+
+
+def test_verify(run, remote, rows, home, server):
+    del rows[RING]
+    code, out, err = run("verify", "--all-local")
+    assert code == 0 and names(out) == ["ok"] and HINGE in out and "1 of 1 files are good" in err
+    code, out, _ = run("verify", FACES)
+    assert code == 1 and out.startswith(f"BAD {FACES}") and "GANZOO_OFFLINE" in out
+    assert not server.requests, "nothing is fetched"
+    (path,) = run("download", FACES)[1].split()
+    assert run("generate", FACES, "-n", 1, "-o", home / "x.png")[0] == 0
+    code, out, err = run("verify")
+    assert code == 0 and "3 of 3 files are good" in err, out
+    (kept,) = (home / "converted").glob("*/model.safetensors")
+    for damaged in (path, kept):
+        stat, data = os.stat(damaged), bytearray(pathlib.Path(damaged).read_bytes())
+        data[-40] ^= 1
+        pathlib.Path(damaged).write_bytes(data)
+        os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        code, out, err = run("verify")
+        bad = [line for line in out.splitlines() if line.startswith("BAD")]
+        assert code == 1 and bad and all(str(damaged) in line for line in bad), out
+        assert f"{len(names(out)) - len(bad)} of {len(names(out))} files are good" in err
+        data[-40] ^= 1
+        pathlib.Path(damaged).write_bytes(data)
+    assert not (home / "accepted_licenses.json").exists(), "looking accepts nothing"
+
+
+def test_the_first_load_of_a_process(root):
+    """Nothing but the command has imported the classes that the configuration names."""
+    done = process(root, "verify", HINGE)
+    assert done.returncode == 0 and done.stdout.startswith(f"ok  {HINGE}"), done.stderr
+
+
+def test_verify_what_came_from_the_hub(run, home, server, models, rows):
+    del rows[FACES], rows[RING]
+    for path in (models / "plain").iterdir():
+        server.add("org/name", path.name, path.read_bytes())
+    assert run("download", "hf://org/name")[0] == 0
+    code, out, err = run("verify")
+    assert code == 0 and names(out) == ["ok"] * 3 and out.count("org/name") == 2, out + err
+    for blob in (home / "hf").glob("*/blobs/*"):
+        blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+    code, out, _ = run("verify")
+    assert code == 1 and names(out) == ["ok", "BAD", "BAD"] and out.count("damaged") == 2
+
+
 # Input that cannot be meant: one line, exit code 2
 
 
@@ -281,7 +482,8 @@ def test_a_corrupt_weights_file(fails, monkeypatch):
     file = {**row["files"][0], "sha256": "0" * 64}
     monkeypatch.setattr(hub, "manifest", lambda: {FACES: {**row, "files": [file]}})
     line = fails("generate", FACES, "-n", 1)
-    assert "is corrupt: sha256" in line and "fetch the file again" in line
+    assert "is not the published file" in line and "sha256 0906a603" in line
+    assert "Reinstall keras-ganzoo" in line
 
 
 def test_a_truncated_weights_file(fails, models, tmp_path):
@@ -289,7 +491,7 @@ def test_a_truncated_weights_file(fails, models, tmp_path):
         (tmp_path / name).write_bytes((models / "plain" / name).read_bytes())
     (tmp_path / hub.WEIGHTS).write_bytes((tmp_path / hub.WEIGHTS).read_bytes()[:-7])
     line = fails("generate", tmp_path, "-n", 1)
-    assert "model.safetensors' is not a whole safetensors file" in line and "Fetch it again" in line
+    assert "model.safetensors' is corrupt: sha256" in line and "fetch the file again" in line
 
 
 def test_a_foreign_file_that_is_none(fails, tmp_path):

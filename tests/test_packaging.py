@@ -132,10 +132,11 @@ def test_manifest_recipes_and_weights_are_shipped(files):
 def test_every_packaged_row_has_its_file(root, files):
     rows = json.loads((root / "weights_manifest.json").read_text(encoding="utf-8"))
     packaged = {
-        name: file["package"]
+        name: mirror["package"]
         for name, row in rows.items()
         for file in row["files"]
-        if "package" in file
+        for mirror in file["mirrors"]
+        if "package" in mirror
     }
     assert PACKAGED_MODEL in packaged
     assert {f"ganzoo/weights/{file}" for file in packaged.values()} <= set(files)

@@ -1,0 +1,190 @@
+"""`load` over real HTTP: web addresses, the Hub, manifest rows whose files are published elsewhere.
+
+The files are really published checkpoints; the server is on this machine.
+"""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hub_server import HubServer
+
+import ganzoo
+from ganzoo import errors, fetch, foreign, hub, publish
+from ganzoo.families.dcgan import DCGAN
+
+FACES = "dcgan-digiface-64"
+MEANS = (-0.207231, -0.272756, -0.309358, -0.335237)  # ../shared/checkpoints/README.md
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    with HubServer() as server:
+        server.use(monkeypatch, tmp_path)
+        yield server
+
+
+@pytest.fixture
+def published(shared):
+    return (shared / "checkpoints/gan_face_generate/weights.tar").read_bytes()
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    found = json.loads(json.dumps(hub.manifest()))
+    monkeypatch.setattr(hub, "manifest", lambda: found)
+    return found
+
+
+@pytest.fixture
+def row(rows, server, published):
+    """The faces' row, as if they were not shipped: the original file on a web server."""
+    server.files["weights.tar"] = published
+    file = {
+        "mirrors": [
+            {"url": f"{server.url}/files/gone.tar"},
+            {"url": f"{server.url}/files/weights.tar"},
+        ],
+        "bytes": len(published),
+        "sha256": hashlib.sha256(published).hexdigest(),
+        "converter": "dcgan",
+        "pick": "netG_state_dict",
+    }
+    rows["dcgan-web-64"] = {
+        **rows[FACES], "aliases": ["web"], "config": {}, "generator": None, "files": [file],
+    }
+    return rows["dcgan-web-64"]
+
+
+def check_faces(generator):
+    latents = np.random.RandomState(0).randn(4, 100).astype("float32")
+    images = generator.forward([latents]).numpy()
+    np.testing.assert_allclose(images.mean((1, 2, 3)), MEANS, rtol=0, atol=1e-6)
+
+
+def forbid_conversion(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("converted again")
+
+    monkeypatch.setattr(foreign, "load", refuse)
+
+
+# --- rows
+
+
+def test_a_row_is_fetched_verified_converted_once_and_kept(row, server, monkeypatch):
+    gan = ganzoo.load("web")
+    assert gan.provenance == {"generator": "dcgan-web-64", "discriminator": "initial weights"}
+    check_faces(gan.generator)
+    assert [r.status for r in server.seen("/files/*")] == [404, 200]
+    forbid_conversion(monkeypatch)
+    check_faces(ganzoo.load_generator("dcgan-web-64"))
+    check_faces(ganzoo.load("dcgan-web-64", seed=4).generator)
+    assert len(server.seen("/files/*")) == 2
+    monkeypatch.setenv("GANZOO_OFFLINE", "1")
+    check_faces(ganzoo.load_generator("web"))
+    assert [entry["kind"] for entry in fetch.entries()].count("converted") == 1
+
+
+def test_a_changed_converter_converts_anew(row, monkeypatch, tmp_path):
+    ganzoo.load_generator("web")
+    shutil.copytree(hub.HERE / "convert", tmp_path / "convert")
+    (tmp_path / "convert/dcgan.py").write_text("# another version\n")
+    monkeypatch.setattr(hub, "HERE", tmp_path)
+    forbid_conversion(monkeypatch)
+    with pytest.raises(AssertionError, match="converted again"):
+        ganzoo.load_generator("web")
+
+
+def test_a_wrong_hash_is_never_parsed(row, server, monkeypatch):
+    row["files"][0]["sha256"] = "0" * 64
+    forbid_conversion(monkeypatch)
+    with pytest.raises(errors.DownloadError, match="0000"):
+        ganzoo.load("web")
+    assert not [e for e in fetch.entries() if not e["partial"]]
+
+
+def test_download_then_offline(row, monkeypatch):
+    (path,) = hub.download("web")
+    assert path.is_file() and fetch.sha256_of(path) == row["files"][0]["sha256"]
+    monkeypatch.setenv("GANZOO_OFFLINE", "1")
+    check_faces(ganzoo.load_generator("web"))
+
+
+def test_offline_without_the_file(row, monkeypatch):
+    monkeypatch.setenv("GANZOO_OFFLINE", "1")
+    with pytest.raises(errors.OfflineError, match="GANZOO_OFFLINE"):
+        ganzoo.load("web")
+
+
+def test_verify(row, server):
+    (found,) = hub.verify("web")
+    assert found["ok"] and "generator" in found["message"]
+    path = hub.download("web")[0]
+    path.write_bytes(path.read_bytes()[:-9])
+    server.files.clear()
+    (found,) = hub.verify("web")
+    assert not found["ok"]
+
+
+def test_a_licence_is_asked_for_before_anything_is_fetched(row, server):
+    row.update(non_commercial=True, license="CC-BY-NC-4.0")
+    with pytest.raises(errors.LicenseError, match="CC-BY-NC-4.0"):
+        ganzoo.load("web")
+    assert not server.seen("/files/*")
+    check_faces(ganzoo.load_generator("web", accept_license=True))
+
+
+# --- addresses
+
+
+def test_a_web_address(server, published, monkeypatch):
+    server.files["weights.tar"] = published
+    url = f"{server.url}/files/weights.tar"
+    gan = ganzoo.load(url, pick="netG_state_dict")
+    assert gan.provenance["generator"] == url
+    check_faces(gan.generator)
+    check_faces(ganzoo.load_generator(url))
+    forbid_conversion(monkeypatch)
+    check_faces(ganzoo.load_generator(url))
+    assert len(server.seen("/files/*")) == 1
+
+
+def test_a_model_on_the_hub(server, tmp_path):
+    gan = DCGAN(16, 6, 4, seed=3)
+    folder = publish.save(gan, tmp_path / "model")
+    for path in folder.iterdir():
+        server.add("org/name", path.name, path.read_bytes())
+    images = gan.generate(4, seed=1)
+    loaded = ganzoo.load("hf://org/name")
+    assert loaded.provenance["generator"] == "hf://org/name"
+    np.testing.assert_array_equal(loaded.generate(4, seed=1), images)
+    pinned = f"hf://org/name@{server.commit_of('org/name')}"
+    np.testing.assert_array_equal(ganzoo.load_generator(pinned).generate(4, seed=1), images)
+    with pytest.raises(errors.MissingFileError, match="org/name"):
+        ganzoo.load("hf://org/name@0123456")
+    with pytest.raises(errors.AccessError, match="org/other.*or does not exist"):
+        ganzoo.load("hf://org/other")
+
+
+def test_a_foreign_file_on_the_hub(server, published):
+    server.add("org/faces", "ckpt/weights.tar", published)
+    check_faces(ganzoo.load("hf://org/faces/ckpt/weights.tar").generator)
+
+
+def test_a_keras_file_on_the_web(server, tmp_path):
+    gan = DCGAN(16, 6, 4, seed=3)
+    gan.compile()
+    gan.save(tmp_path / "run.keras")
+    server.files["run.keras"] = (tmp_path / "run.keras").read_bytes()
+    loaded = ganzoo.load(f"{server.url}/files/run.keras")
+    np.testing.assert_array_equal(loaded.generate(2, seed=1), gan.generate(2, seed=1))
+
+
+def test_a_web_page_instead_of_weights(server):
+    server.files["netG.pth"] = b"<!DOCTYPE html><html><title>Quota exceeded</title></html>"
+    with pytest.raises(errors.WrongBodyError, match="netG.pth"):
+        ganzoo.load(f"{server.url}/files/netG.pth")
+    assert not [e for e in fetch.entries() if not e["partial"]]
