@@ -173,7 +173,7 @@ def load(name, *, family=None, pick=None, accept_license=False, **overrides):
         return _load_keras(place, family, overrides)
     if place.kind == "foreign" and not place.cached:
         return _load_file(place, family, pick, overrides)
-    row, arrays = _read(place if place.kind == "native" else _kept(place, family, pick))
+    row, arrays = _stored(place, family, pick)
     _check_family(row["family"], family, place.origin)
     return _filled(row, arrays, place.origin, overrides)
 
@@ -188,7 +188,7 @@ def load_generator(name, *, accept_license=False):
     place = locate(name, accept_license=accept_license)
     if place.kind == "keras" or (place.kind == "foreign" and not place.cached):
         return _generator_of(load(name, accept_license=accept_license), place.origin)
-    row, arrays = _read(place if place.kind == "native" else _kept(place, None, None))
+    row, arrays = _stored(place)
     held = _networks_of(arrays)
     network = "generator_ema" if "generator_ema" in held else "generator"
     if network not in held:
@@ -212,12 +212,12 @@ def download(name, *, accept_license=False) -> list[pathlib.Path]:
 def verify(name) -> list[dict]:
     """Checks the local files of a published model and that they fit its networks.
 
-    Args: name: a name or alias of `list_models()` whose files are in the package or in the cache.
+    Args: name: a name or alias of `list_models()` whose files are in the package or in the cache,
+        and whose licence was accepted.
     Returns: for each file {"file", "ok", "message"}; nothing is fetched where `fetch.offline()`.
     """
     try:
-        place = locate(name, accept_license=True)
-        gan = load(name, accept_license=True)
+        place, gan = locate(name), load(name)
     except (ValueError, OSError) as error:
         return [{"file": str(name), "ok": False, "message": _line(error)}]
     held = [net for net, origin in gan.provenance.items() if origin != INITIAL]
@@ -343,19 +343,31 @@ def _convert(place, family, pick, overrides=None):
     return foreign.load(files, family=family, config=config, where=place.origin)
 
 
-def _kept(place, family, pick):
-    """The `Place` of the conversion of downloaded foreign files, made now if there is none."""
+def _stored(place, family=None, pick=None):
+    """(row, arrays) of a native place, or of the conversion of downloaded foreign files, which is
+    made now if there is none or if it is damaged.
+    """
+    if place.kind == "native":
+        return _read(place)
+    folder = fetch.converted(_conversion_key(place, family, pick))
+    try:
+        return _read(_of_folder(folder, place.origin))
+    except (WeightsError, OSError):
+        _keep(place, folder, family, pick)
+    return _read(_of_folder(folder, place.origin))
+
+
+def _keep(place, folder, family, pick):
+    """Converts into a folder of the cache, unless another process has done so meanwhile."""
     from ganzoo import publish
 
-    folder = fetch.converted(_conversion_key(place, family, pick))
-    if not (folder / CONFIG).is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with fetch.locked(folder):
-            if not (folder / CONFIG).is_file():
-                gan, held = _convert(place, family, pick)
-                with fetch.fresh_folder(folder) as scratch:
-                    publish.save(gan, scratch, networks=sorted(held))
-    return _of_folder(folder, place.origin)
+    with fetch.locked(folder):
+        try:
+            _read(_of_folder(folder, place.origin))
+        except (WeightsError, OSError):
+            gan, held = _convert(place, family, pick)
+            with fetch.fresh_folder(folder) as scratch:
+                publish.save(gan, scratch, networks=sorted(held))
 
 
 def _conversion_key(place, family, pick):
@@ -377,6 +389,8 @@ def _conversion_key(place, family, pick):
 
 def _read(place):
     """(row, {key: array}) of a native place; the arrays are read when they are asked for."""
+    if place.kind != "native":
+        raise WeightsError(f"{place.origin!r} has no {CONFIG} beside its weights")
     sha256 = place.row.get("sha256")  # of a folder; a published file was verified by `fetch`
     return place.row, read_safetensors(place.files[0]["path"], sha256=sha256)
 
@@ -524,6 +538,7 @@ def _filled(row, arrays, origin, overrides):
     """The GAN of a row with its weights; with overrides, those that still fit."""
     import keras
 
+    families.module_of(row["family"])  # registers what the configuration names
     arguments = keras.saving.deserialize_keras_object(row["config"])
     gan = families.construct(row["family"], {**arguments, **_spelled(row["family"], overrides)})
     gan.provenance = fill(gan.networks(), arrays, origin, partial=bool(overrides))

@@ -88,6 +88,19 @@ def test_a_row_is_fetched_verified_converted_once_and_kept(row, server, monkeypa
     assert [entry["kind"] for entry in fetch.entries()].count("converted") == 1
 
 
+def test_a_damaged_conversion_is_made_anew(row):
+    ganzoo.load_generator("web")
+    (folder,) = (e["path"] for e in fetch.entries() if e["kind"] == "converted")
+    weights = folder / hub.WEIGHTS
+    whole = weights.read_bytes()
+    for damage in (whole[:-9], whole[:-9] + bytes(9), b""):
+        weights.write_bytes(damage)
+        check_faces(ganzoo.load_generator("web"))
+        assert weights.read_bytes() == whole
+    (folder / hub.CONFIG).unlink()
+    check_faces(ganzoo.load("web").generator)
+
+
 def test_a_changed_converter_converts_anew(row, monkeypatch, tmp_path):
     ganzoo.load_generator("web")
     shutil.copytree(hub.HERE / "convert", tmp_path / "convert")
