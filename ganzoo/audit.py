@@ -18,12 +18,16 @@ def verify(names=None):
     """
     seen = set()
     with _looking_only():
+        entries = [] if names is not None else [e for e in fetch.entries() if not e["partial"]]
+        kept = [e for e in entries if e["kind"] == "converted"]
+        said = [(e["name"], found) for e in kept for found in _entry(e)]  # before loading mends them
         for name in [*_local_models()] if names is None else names:
             for found in _model(str(name)):
                 seen.add(found["file"])
                 yield str(name), found
-        for entry in fetch.entries() if names is None else ():
-            if not entry["partial"] and str(entry["path"]) not in seen:
+        yield from said
+        for entry in entries:
+            if entry not in kept and str(entry["path"]) not in seen:
                 yield from ((entry["name"], found) for found in _entry(entry))
 
 
