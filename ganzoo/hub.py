@@ -34,6 +34,7 @@ from ganzoo.errors import (
 HERE = pathlib.Path(__file__).parent
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INITIAL = "initial weights"
+ALIGNMENT = 64  # bytes; TensorFlow takes over a NumPy array whose memory begins so, without a copy
 READABLE = ".pth .pt .ckpt .bin .tar .pkl .npz .npy .h5 .keras .safetensors".split()
 
 
@@ -193,10 +194,28 @@ def load_generator(name, *, accept_license=False):
     network = "generator_ema" if "generator_ema" in held else "generator"
     if network not in held:
         raise WeightsError(f"{place.origin!r} holds no generator. Received: networks={held}")
-    generator = _network_class(row, place.origin).from_config(row["generator"]["config"])
-    chosen = {key: array for key, array in arrays.items() if key.startswith(f"{network}/")}
-    fill({network: generator}, chosen, place.origin)
-    return generator
+    return _lean(_network_class(row, place.origin), row, network, arrays.of(network), place.origin)
+
+
+def _lean(cls, row, name, arrays, origin):
+    """The network, whose variables begin as the stored arrays: no random numbers are drawn, and no
+    weight is in memory twice.
+    """
+    import keras
+
+    with keras.StatelessScope():  # variables are initialised when it ends
+        network = cls.from_config(row["generator"]["config"])
+        for key, variable in _check_fit({name: network}, arrays, origin).items():
+            variable._initializer = functools.partial(_value, arrays, key)
+    return network
+
+
+def _value(arrays, key, shape, dtype=None):
+    """A stored array as a tensor in the same memory, which TensorFlow needs to be aligned."""
+    import tensorflow as tf
+
+    array = arrays.read(key, tf.as_dtype(dtype).as_numpy_dtype)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def download(name, *, accept_license=False) -> list[pathlib.Path]:
@@ -418,11 +437,23 @@ class Arrays(collections.abc.Mapping):
         self._places = places  # key -> (dtype, shape, first byte)
 
     def __getitem__(self, key):
+        return self.read(key)
+
+    def read(self, key, dtype=None):
+        """The array, in memory that begins at a multiple of `ALIGNMENT`."""
         import numpy as np
 
-        dtype, shape, start = self._places[key]
-        count = int(np.prod(shape, dtype="int64"))
-        return np.fromfile(self.path, dtype, count, offset=start).reshape(shape)
+        stored, shape, start = self._places[key]
+        size = int(np.prod(shape, dtype="int64")) * stored.itemsize
+        array = _aligned(size).view(stored).reshape(shape)
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            file.readinto(array.reshape(-1).view("uint8"))
+        if dtype in (None, stored):
+            return array
+        other = _aligned(array.size * np.dtype(dtype).itemsize).view(dtype).reshape(shape)
+        other[...] = array
+        return other
 
     def __iter__(self):
         return iter(self._places)
@@ -432,6 +463,19 @@ class Arrays(collections.abc.Mapping):
 
     def shape(self, key):
         return self._places[key][1]
+
+    def of(self, network):
+        """Those of one network."""
+        chosen = {k: place for k, place in self._places.items() if k.startswith(f"{network}/")}
+        return Arrays(self.path, chosen)
+
+
+def _aligned(size):
+    import numpy as np
+
+    room = np.empty(size + ALIGNMENT, "uint8")
+    first = -room.ctypes.data % ALIGNMENT
+    return room[first : first + size]
 
 
 def read_safetensors(path, *, sha256=None) -> Arrays:
@@ -628,8 +672,15 @@ def fill(networks: dict, arrays, origin: str, *, partial=False) -> dict[str, str
         assigned.
     """
     arrays = arrays if isinstance(arrays, (Arrays, _InMemory)) else _InMemory(arrays)
+    for key, variable in _check_fit(networks, arrays, origin, partial).items():
+        variable.assign(arrays[key].astype(variable.dtype, copy=False))
+    return _complete(networks, set(_networks_of(arrays)), origin)
+
+
+def _check_fit(networks, arrays, origin, partial=False):
+    """{key: variable} of all that fits. Raises: as `fill`."""
     wanted, faults = _wanted(networks, arrays), _unmatched(networks, arrays)
-    fitting = [key for key in wanted if key not in faults]
+    fitting = {key: variable for key, variable in wanted.items() if key not in faults}
     generators = {name for name in _networks_of(arrays) if name.startswith("generator")}
     trunk = not generators or any(key.split("/")[0] in generators for key in fitting)
     if faults and not (partial and fitting and trunk):
@@ -637,9 +688,7 @@ def fill(networks: dict, arrays, origin: str, *, partial=False) -> dict[str, str
         raise WeightsError(
             f"The weights of {origin!r} do not fit the model in {len(faults)} places: {shown}"
         )
-    for key in fitting:
-        wanted[key].assign(arrays[key].astype(wanted[key].dtype))
-    return _complete(networks, set(_networks_of(arrays)), origin)
+    return fitting
 
 
 def _complete(networks, held, origin):
