@@ -69,15 +69,16 @@ MAX_ENTRIES = 1_000_000  # items visited by `flatten`; shared containers count e
 MAX_ZIP_LIST = 1 << 23  # bytes; about 100,000 files in a zip
 MAX_RANK = 32  # numpy 1.x refuses more dimensions
 MAX_KEY = 10_000  # characters of a key
-MAX_ODD_KEYS = 200  # of a dictionary: those whose hash a file may choose, so that all collide
+MAX_ODD_KEYS = 100  # of a dictionary: those whose hash a file may choose, so that all collide
 MAX_INTEGER_BYTES = 256  # of a pickled long; torch's magic number has 10
 MAX_LINE = 1 << 20  # bytes of a line in a pickle
 MAX_DIGITS = 100  # of a float spelled in decimal
 MAX_HEADER_BYTES = 1 << 23  # of `.safetensors`; about 60,000 tensors
 MAX_NPY_HEADER_BYTES = 1 << 16
 XZ_MEMORY = 1 << 27  # for xz's own window
-MAX_INFLATION = 10  # unpacked bytes per packed byte of a zip or xz, and ...
+MAX_INFLATION = 100  # unpacked bytes per packed byte of a zip or xz, and ...
 FREE_BYTES = 1 << 26  # ... 64 MiB in any case; also for copies and views that repeat bytes
+MAX_UNPACKED = 1 << 30  # where that is more, ten bytes per byte and 1 GiB
 
 META = "__meta__"  # the key under which a tree has what is no array: attributes, names, versions
 
@@ -143,8 +144,7 @@ class Call:
         return self.function(*args)
 
 
-@dataclasses.dataclass(frozen=True)
-class Nested(Call):
+class Nested:
     """`torch.storage._load_from_bytes`: the bytes are a torch file of one storage."""
 
     def call(self, machine, args):
@@ -160,6 +160,9 @@ class Class:
 
     def call(self, machine, args):
         return self.kind(self.name, *args)
+
+
+_CALLABLE = (Call, Nested, Class)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,8 +219,6 @@ class Inert:
 class Network(Inert):
     """A network of PyTorch or TensorFlow; becomes a dict."""
 
-    SOURCES = ("module_src", "build_module_src")  # program text, of no use here
-
     def __init__(self, name, *args):
         super().__init__(name, *args)
         self.state = {}
@@ -225,8 +226,7 @@ class Network(Inert):
     def build(self, state):
         if not isinstance(state, dict):
             raise CorruptCheckpointError(f"The state of `{self.name[:80]}` is no dictionary.")
-        for source in self.SOURCES:
-            state.pop(source, None)
+        _drop_sources(state)
         self.state = state
 
 
@@ -366,9 +366,14 @@ def _persistent_object(meta):
         raise CorruptCheckpointError("The class of a persistent object has no name.")
     module = TorchModule(meta["class_name"])
     module.build(meta["state"])
-    for source in Network.SOURCES:
-        meta.pop(source, None)
+    _drop_sources(meta)
     return module
+
+
+def _drop_sources(state):
+    """Removes program text, which is of no use here."""
+    for key in ("module_src", "build_module_src"):
+        state.pop(key, None)
 
 
 def _nothing(*_):
@@ -398,10 +403,13 @@ GLOBALS = {
     ("torch._utils", "_rebuild_tensor"): Call(_rebuild_tensor),  # torch < 0.4
     ("torch._utils", "_rebuild_tensor_v2"): Call(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): Call(_rebuild_parameter),
+    ("torch._utils", "_rebuild_parameter_with_state"): Call(_rebuild_parameter),
+    ("torch.nn.parameter", "Parameter"): Call(_rebuild_parameter),  # torch < 0.4
+    ("torch.autograd.variable", "Variable"): Call(_rebuild_parameter),  # torch < 0.4
     ("torch", "Size"): Call(_size),
     ("torch", "device"): Call(_nothing),
     ("torch.nn.backends.thnn", "_get_thnn_function_backend"): Call(_nothing),  # torch < 1.0
-    ("torch.storage", "_load_from_bytes"): Nested(_nothing),
+    ("torch.storage", "_load_from_bytes"): Nested(),
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): Call(_persistent_object),
     ("dnnlib.util", "EasyDict"): Call(_ordered_dict),
     ("dnnlib.tflib.network", "Network"): Class("dnnlib.tflib.network.Network", TensorFlowNetwork),
@@ -676,7 +684,7 @@ class _Machine:
         if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
             raise CorruptCheckpointError("A pickled string has no quotes.")
         if _ODD_ESCAPE.search(text.replace(rb"\\", b"")):
-            raise CorruptCheckpointError("A pickled string has an escape that Python 2 never wrote.")
+            raise CorruptCheckpointError("A pickled string has an escape that Python 2 has not.")
         # Python 2 str: one character per byte.
         self.push(text[1:-1].decode("unicode_escape"))
 
@@ -700,7 +708,7 @@ class _Machine:
         self.budget.copy(sum(_cost(value) for value in values))
 
     def call(self, function, args):
-        if not isinstance(function, (Call, Class)):
+        if not isinstance(function, _CALLABLE):
             raise CorruptCheckpointError("A pickle calls something that is not a function.")
         if not isinstance(args, tuple):
             raise CorruptCheckpointError("A pickle calls a function without a tuple of arguments.")
@@ -742,7 +750,8 @@ class _Machine:
         if isinstance(target, (Inert, _PickledDtype, _PickledArray)):
             self.charge(state if isinstance(state, tuple) else ())
             target.build(state)
-        elif not isinstance(target, dict):  # OrderedDict: torch's `_metadata`, not needed
+        # Not needed: of an OrderedDict torch's `_metadata`, of a parameter what concerns gradients.
+        elif not isinstance(target, (dict, Tensor)):
             raise CorruptCheckpointError("A pickle gives a state to something that has none.")
 
     def extension(self):
@@ -960,6 +969,10 @@ class _LegacyStorages(_Storages):
         return self.source.view(length)
 
 
+def _unpacked_limit(size):
+    return min(MAX_INFLATION * size, 10 * size + MAX_UNPACKED) + FREE_BYTES
+
+
 class _ZipList:
     """A file for `zipfile` to list: it makes an object of every entry, whose number this limits."""
 
@@ -1002,7 +1015,7 @@ class _Zip:
                 raise CorruptCheckpointError(f"Zip entry `{name[:40]}` is outside of its folder.")
         packed = sum(entry.compress_size for entry in listed)
         unpacked = sum(entry.file_size for entry in listed)
-        limit = max(size, MAX_INFLATION * self.source.packed + FREE_BYTES)
+        limit = max(size, _unpacked_limit(self.source.packed))
         if packed > size or unpacked > limit:
             raise CorruptCheckpointError(
                 f"Its zip entries claim {packed} bytes packed and {unpacked} unpacked; "
@@ -1087,7 +1100,7 @@ def _run_pickles(source, budget, *, nested=False):
     protocol = _Machine(source, budget).run()
     if protocol != _LEGACY_PROTOCOL:
         raise CorruptCheckpointError(f"Its torch protocol is not {_LEGACY_PROTOCOL}.")
-    _Machine(source, budget).run()  # byte order and integer sizes of the writer; the file's are set
+    _Machine(source, budget).run()  # byte order and sizes of the writer; the file's own are fixed
     storages = _LegacyStorages(source, budget)
     tree = _Machine(source, budget, storages.persistent_load, nested=nested).run()
     storages.locate(_Machine(source, budget).run())
@@ -1140,6 +1153,7 @@ class _Resolver:
             return type(value)([self.resolve(v, depth) for v in value])
         if isinstance(value, Network):  # which may have its state in common with many others
             self.budget.copy(_cost(value.state) + sum(map(_cost, value.state.values())))
+            _drop_sources(value.state)  # again, for items set since
         if isinstance(value, TorchModule):
             return self.torch_module(value, depth)
         if isinstance(value, TensorFlowNetwork):
@@ -1148,7 +1162,7 @@ class _Resolver:
             value.args, value.state = (self.resolve(x, depth) for x in (value.args, value.state))
         if isinstance(value, (Constant, Class)):
             return value.name
-        if isinstance(value, Call):
+        if isinstance(value, _CALLABLE):
             raise CorruptCheckpointError("It holds a function, which is no data.")
         return value.dtype if isinstance(value, (_PickledDtype, StorageType)) else value
 
@@ -1349,7 +1363,7 @@ def _describe(head):
 
 def _unpack_xz(source):
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
-    limit = MAX_INFLATION * source.size + FREE_BYTES
+    limit = _unpacked_limit(source.size)
     data = unpacker.decompress(source.view(source.left), limit + 1)
     if len(data) > limit:
         raise CorruptCheckpointError(f"It unpacks to more than {limit} bytes.")
@@ -1433,10 +1447,12 @@ def load(path):
             stands for its `.npy` files, keyed by file name without the suffix, or for the
             TensorFlow checkpoint in it; a checkpoint's `.index` or prefix may be given too.
     Returns: the tree. Arrays are read-only and may share memory, as tied weights do. A single
-        `.npy` gives its array; `.npz`, `.safetensors` and folders give `{name: array}`.
+        `.npy` gives its array; `.npz`, `.safetensors` and folders give `{name: array}`; a network
+        in a pickle gives a dict like its weights' names, see the top of this file.
     Raises:
         FileNotFoundError: if there is no such file.
-        UnsafeCheckpointError: if the file names a class or function outside of `GLOBALS`.
+        UnsafeCheckpointError: if the file names a class or function that is neither in `GLOBALS`
+            nor a class of `CLASS_MODULES`.
         CorruptCheckpointError: if it is truncated, damaged or of another kind.
     """
     if not isinstance(path, (str, os.PathLike)):

@@ -604,6 +604,27 @@ def laughs(levels, opener, closer):
     return body
 
 
+def zip_entry(path, content=b""):
+    """A torch zip file with one more entry."""
+    file = io.BytesIO(torch_zip(b"}", {}))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(path, content)
+    return file.getvalue()
+
+
+def in_one_of_two_places(content, old, new, *, last):
+    """A zip file whose list at the end and whose entries differ."""
+    at = content.rindex(old) if last else content.index(old)
+    return content[:at] + new + content[at + len(old) :]
+
+
+def colliding(count):
+    """A dict of integers that have the same hash."""
+    keys = ((i * (2**61 - 1)).to_bytes(11, "little", signed=True) for i in range(1, count + 1))
+    return b"}(" + b"".join(b"\x8a\x0b" + key + b"N" for key in keys) + b"u"
+
+
+LONG_KEY = literal("k" * 20_000)
 LEAVES = "leaves its storage"
 ENCODE = name("_codecs", "encode") + b"(h\x00X\x06\x00\x00\x00latin1tR0"  # of memo 0
 BOMBS = {
@@ -668,6 +689,38 @@ BOMBS = {
         program(literal("x" * 10**5) + b"0" + ENCODE * 1000 + b"N"),
         "copies far more",
     ),
+    "instructions": (program(b"N0" * 600_000 + b"N"), "more than 1000000 instructions"),
+    "digits of a float": (program(b"F" + b"1" * 10**6 + b"\n"), "1000000 digits"),
+    "escape": (program(b"S'\\N{DIGIT ONE}'\n"), "an escape"),
+    "colliding keys": (program(colliding(5000)), "very many keys"),
+    "colliding set": (program(colliding(5000)[:-1].replace(b"}", b"\x8f", 1) + b"\x90"), "very"),
+    "long key": (program(b"}" + LONG_KEY + b"Ns"), "more than 10000 characters"),
+    "arguments": (
+        program(b"(" + b"N" * 10**5 + b"tq\x000" + (name("torch", "device") + b"h\x00R0") * 100),
+        "copies far more",
+    ),
+    "zip twice": (zip_entry("archive/data.pkl/../x"), "outside of its folder"),
+    "zip absolute": (zip_entry("/etc/data.pkl"), "outside of its folder"),
+    "zip backslash": (zip_entry("archive\\data\\0"), "outside of its folder"),
+    "zip two trees": (zip_entry("other/data.pkl"), "2 `data.pkl`"),
+    "zip name": (
+        in_one_of_two_places(small_zip(), b"archive/data/0", b"archive/data/9", last=False),
+        "not where the list says",
+    ),
+    "zip list": (
+        in_one_of_two_places(small_zip(), b"archive/data/0", b"archive/data/1", last=True),
+        "same name",
+    ),
+    "zip content": (
+        in_one_of_two_places(small_zip(), W.tobytes(), W[::-1].tobytes(), last=False),
+        "differs from its checksum",
+    ),
+    "xz of nothing": (lzma.compress(b""), "It is empty"),
+    "xz of xz": (lzma.compress(lzma.compress(b"")), "more than once"),
+    "xz cut": (lzma.compress(small_legacy())[:-1], "cut off"),
+    "xz and more": (lzma.compress(small_legacy()) + b"x", "bytes follow"),
+    "safetensors header": (struct.pack("<Q", 2**24) + b"{" + b" " * 2**24, "header claims"),
+    "npy header": (b"\x93NUMPY\x02\x00" + struct.pack("<I", 10**6) + b" " * 10**6, "claims 10000"),
     "npy": (small_npy().replace(b"(3, 4)", b"(9, 9)"), "needs 324 bytes, but 48"),
     "npy huge": (
         small_npy().replace(b"(3, 4), }" + b" " * 12, b"(999999999999999,), }"),
@@ -708,6 +761,61 @@ def test_billion_laughs_load_as_shared_but_do_not_flatten(opener, closer, monkey
     assert len(load(io.BytesIO(content))) == 10
     with pytest.raises(CorruptCheckpointError, match="more than 10000 entries"):
         read_bytes(content)
+
+
+def test_what_xz_unpacks_to_is_limited(monkeypatch):
+    content = lzma.compress(torch_legacy(state(a=tensor(storage("0", 10**6), (1,), (1,))), {}))
+    zeros = lzma.compress(b"\0" * 10**6)
+    monkeypatch.setattr(reader, "FREE_BYTES", 1000)
+    with pytest.raises(CorruptCheckpointError, match="It unpacks to more than"):
+        load(io.BytesIO(zeros))
+    with pytest.raises(CorruptCheckpointError, match="xz"):
+        load(io.BytesIO(content))
+
+
+def test_a_zip_entry_that_unpacks_to_more_than_it_says_is_not_unpacked():
+    zeros = np.zeros(50_000_000, np.uint8)
+    body = state(a=tensor(storage("0", 100, "ByteStorage"), (100,), (1,)))
+    content = torch_zip(body, {"0": zeros}, method=zipfile.ZIP_DEFLATED)
+    content = content.replace(struct.pack("<I", zeros.size), struct.pack("<I", 100))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptCheckpointError, match="differs from its checksum"):
+            load(io.BytesIO(content))
+        assert tracemalloc.get_traced_memory()[1] < 4e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_integers_of_any_size_are_keys_if_they_are_few():
+    keys = [2**70 + i for i in range(100)] + list(range(5000))
+    tree = dict.fromkeys(keys)
+    assert load(io.BytesIO(pickle.dumps(tree, 2))) == tree
+
+
+def large(kind, array):
+    body = state(a=tensor(storage("0", array.size, legacy=kind == "legacy"), array.shape, (1,)))
+    if kind in ("zip", "legacy"):
+        return (torch_zip if kind == "zip" else torch_legacy)(body, {"0": array})
+    if kind == "pickle":
+        return pickle.dumps({"a": array}, 4)
+    header = json.dumps(
+        {"a": {"dtype": "F32", "shape": array.shape, "data_offsets": [0, array.nbytes]}}
+    )
+    return struct.pack("<Q", len(header)) + header.encode() + array.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "pickle", "safetensors"])
+def test_reading_takes_the_memory_of_the_arrays_once(kind, tmp_path):
+    array = np.arange(4_000_000, dtype=np.float32)
+    (tmp_path / "large").write_bytes(large(kind, array))
+    tracemalloc.start()
+    try:
+        arrays = read(tmp_path / "large")
+        assert tracemalloc.get_traced_memory()[1] < 1.2 * array.nbytes
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(arrays["a"], array)
 
 
 def test_limits_on_opcodes_and_tensors(monkeypatch):

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import pickle
+import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -280,6 +282,9 @@ def nested_zip(method=zipfile.ZIP_STORED, extra=0):
     return torch_zip(storage("0", 12), {"0": W}, method=method, **entries)
 
 
+PERSISTENT = name("torch_utils.persistence", "_reconstruct_persistent_obj")
+
+
 def matrix(content):
     return tensor(from_bytes(content), (3, 4), (4, 1))
 
@@ -352,6 +357,21 @@ def test_tied_weights_share_memory_and_a_shared_module_is_one():
     assert np.shares_memory(first, second)
 
 
+def test_program_text_that_is_set_late_is_dropped_too():
+    late = table(module_src=literal("raise SystemExit"), z_dim=literal(3))
+    body = b"}q\xc80" + name("model", "Net") + b")\x81h\xc8bh\xc8" + late[1:] + b"\x86"
+    module, state = loaded(body)
+    assert module[META]["attributes"] == {"z_dim": 3}
+    assert state == {"z_dim": 3}
+
+
+def test_program_text_of_a_description_that_is_kept():
+    meta = module()[len(PERSISTENT) : -2]
+    network_of_meta, kept = loaded(meta + b"q\xc80" + PERSISTENT + b"h\xc8\x85Rh\xc8\x86")
+    assert network_of_meta[META]["class"] == "Generator"
+    assert "class_name" in kept and "module_src" not in kept
+
+
 def test_builtins_that_old_protocols_spell_as_calls():
     for protocol in range(6):
         value = [{1, "a"}, frozenset({2}), set()]
@@ -382,7 +402,10 @@ def test_python_2_text_in_a_network():
 
 
 def test_old_spellings():
-    """torch below 1.0: storages of a GPU by name, and where a layer's functions are."""
+    """torch below 1.0: storages of a GPU, parameters with a state, a layer's functions."""
+    parameter = name("torch.nn.parameter", "Parameter") + array() + b"\x85R"
+    state = b"\x88\x89" + name("collections", "OrderedDict") + b")R\x87b"
+    assert np.array_equal(loaded(parameter + state), W)
     gpu = nested_file().replace(b"ctorch\n", b"ctorch.cuda\n")
     assert np.array_equal(loaded(matrix(gpu)), W.reshape(3, 4))
     backend = name("torch.nn.backends.thnn", "_get_thnn_function_backend") + b")R"
@@ -392,8 +415,6 @@ def test_old_spellings():
 # Forged networks
 
 
-META_TEXT = literal({"type": "class", "class_name": "G", "state": {}})
-PERSISTENT = name("torch_utils.persistence", "_reconstruct_persistent_obj")
 ARRAY = array()
 FORGED = {
     "no class": PERSISTENT + literal({"type": "function", "state": {}}) + b"\x85R",
@@ -444,6 +465,72 @@ FORGED = {
 def test_a_forged_network_is_refused(case):
     with pytest.raises(CorruptCheckpointError):
         loaded(FORGED[case])
+
+
+def many(count, body):
+    """A tuple of as many."""
+    return b"(" + body * count + b"t"
+
+
+def once_and_again(first, count, again):
+    """`first`, known as memo 200, then `again` so many times."""
+    return first + b"q\xc80" + many(count, again)
+
+
+NULLS = b"}(" + b"".join(b"U" + bytes([6]) + b"%06d" % i + b"N" for i in range(20_000)) + b"u"
+LOAD = name("torch.storage", "_load_from_bytes")
+BLOB = from_bytes(storage_file())[len(LOAD) : -2]  # the bytes alone
+COSTLY = {  # short files that ask for much work or memory
+    "one state of many modules": once_and_again(
+        table(_parameters=NULLS), 10_000, name("model", "Net") + b")\x81h\xc8b"
+    ),
+    "one list of many networks": once_and_again(
+        table(variables=b"](" + b"U\x01aK\x01\x86" * 20_000 + b"e"),
+        10_000,
+        name("tfutil", "Network") + b")\x81h\xc8b",
+    ),
+    "containers": many(900_000, b"\x8f"),
+    "views that repeat": many(100, tensor(from_bytes(storage_file()), (2**22,), (0,))),
+    "modules within modules": (name("model", "Net") + b")\x81}U\x08_modules}U\x01a") * 2000
+    + b"N"
+    + b"ssb" * 2000,
+}
+
+
+@pytest.mark.parametrize("case", COSTLY)
+def test_a_short_file_cannot_ask_for_much(case):
+    content = program(COSTLY[case])
+    start = time.process_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptCheckpointError):
+            load(io.BytesIO(content))
+        assert tracemalloc.get_traced_memory()[1] < 96e6
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - start < 10
+
+
+def test_one_storage_many_times_is_read_once(monkeypatch):
+    calls, run = [], reader._run_nested
+    monkeypatch.setattr(reader, "_run_nested", lambda *args: calls.append(args) or run(*args))
+    again = LOAD + b"h\xc8\x85R"
+    tree = loaded(once_and_again(BLOB, 1000, tensor(again, (12,), (1,))))
+    assert len(calls) == 1 and len(tree) == 1000
+    assert all(np.shares_memory(tree[0], other) for other in tree)
+
+
+def test_reading_takes_the_memory_of_the_arrays_once(tmp_path):
+    values = np.arange(1_000_000, dtype=np.float32)
+    weights = {f"w{i}": array(values) for i in range(4)}
+    (tmp_path / "network.pkl").write_bytes(program(module(_parameters=table(**weights))))
+    tracemalloc.start()
+    try:
+        arrays = read(tmp_path / "network.pkl")
+        assert tracemalloc.get_traced_memory()[1] < 1.2 * 4 * values.nbytes
+    finally:
+        tracemalloc.stop()
+    assert len(arrays) == 4 and all(np.array_equal(values, other) for other in arrays.values())
 
 
 def test_a_class_in_a_persistent_id_must_be_one_of_a_network():
