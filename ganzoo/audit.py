@@ -20,7 +20,8 @@ def verify(names=None):
     with _looking_only():
         entries = [] if names is not None else [e for e in fetch.entries() if not e["partial"]]
         kept = [e for e in entries if e["kind"] == "converted"]
-        said = [(e["name"], found) for e in kept for found in _entry(e)]  # before loading mends them
+        # Looked at first: loading a model mends its conversion.
+        said = [(e["name"], found) for e in kept for found in _entry(e)]
         for name in [*_local_models()] if names is None else names:
             for found in _model(str(name)):
                 seen.add(found["file"])
