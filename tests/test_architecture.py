@@ -43,7 +43,7 @@ EAGER = {
     "latent_gan": f"{KERAS} gan ema generator losses penalties augment",
     "layers": f"{KERAS} layers",
     "losses": KERAS,
-    "metrics": f"{KERAS} metrics hub",
+    "metrics": f"{KERAS} errors fetch hub metrics",
     "penalties": KERAS,
     "publish": "errors fetch hub",
     "recipe": f"{KERAS} gan data callbacks metrics publish",
@@ -55,6 +55,7 @@ AT_CALL = {
     "fetch": "filelock huggingface_hub requests tqdm",
     "foreign": "convert",
     "gan": "publish",
+    "metrics": "convert data safetensors scipy sklearn PIL",
     "hub": f"{KERAS} ml_dtypes safetensors convert foreign publish",
     "publish": f"{KERAS} huggingface_hub safetensors convert callbacks cards",
 }

@@ -1,0 +1,1 @@
+"""Metrics of generators: what goes in, which way is better, and whose numbers they equal."""

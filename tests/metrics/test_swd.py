@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+
+from ganzoo.metrics import swd
+from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
+from ganzoo.metrics.swd import (
+    laplacian_pyramid,
+    level_heights,
+    patches,
+    projected_distance,
+    sliced_wasserstein,
+)
+
+
+def pictures(seed, count=6, size=64):
+    """Waves with noise, the same on every machine."""
+    random = np.random.RandomState(seed)
+    y, x = np.mgrid[:size, :size]
+    phases = 0.7 * np.arange(count)[:, np.newaxis, np.newaxis]
+    waves = 128 + 60 * np.sin(x / 5 + phases) + 30 * np.cos(y / 9)
+    noise = random.randn(count, size, size, 3) * (8 + 4 * seed)
+    images = waves[..., np.newaxis] + [0, 10, -20] + noise
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
+
+
+def test_the_pyramid_is_progans():
+    # Mean magnitude, one value and deviation of the formulae of ProGAN's sliced_wasserstein.py
+    # with scipy.ndimage.convolve(mode="mirror").
+    recorded = [
+        (64, 6.3010125160217285, 15.7529296875, 7.929244041442871),
+        (32, 6.30225133895874, -1.7046356201171875, 7.566460609436035),
+        (16, 128.26327514648438, 103.98957824707031, 45.87584686279297),
+    ]
+    for level, (size, magnitude, value, deviation) in zip(
+        laplacian_pyramid(pictures(0), 3), recorded, strict=True
+    ):
+        assert level.shape == (6, size, size, 3) and level.dtype == np.float32
+        assert np.abs(level).mean() == pytest.approx(magnitude, rel=1e-6)
+        assert level[2, 3, 5, 1] == pytest.approx(value, rel=1e-5)
+        assert level.std() == pytest.approx(deviation, rel=1e-6)
+
+
+def test_a_level_adds_up_with_the_next():
+    images = pictures(0)
+    fine, coarse = laplacian_pyramid(images, 2)
+    (low,) = laplacian_pyramid(images, 1)
+    np.testing.assert_allclose(fine + swd._up(coarse), low, atol=1e-3)
+    np.testing.assert_array_equal(swd._up(np.ones((1, 8, 8, 1), np.float32))[:, 2:-2, 2:-2], 1.0)
+
+
+def test_patches_are_normalised_and_lie_in_their_images(monkeypatch):
+    monkeypatch.setattr(swd, "BATCH", 4)
+    images = np.zeros((6, 16, 16, 2), np.uint8)
+    images[..., 0] = 10 * np.arange(6)[:, np.newaxis, np.newaxis]
+    found = patches(images, 0, 1, 5, seed=0).reshape(6, 5, 49, 2)
+    assert found[..., 0].std() == pytest.approx(1.0, rel=1e-6)
+    assert abs(found[..., 0].mean()) < 1e-6
+    assert (np.diff(found[:, 0, 0, 0]) > 0).all() and found[..., 0].std(axis=(1, 2)).max() < 1e-6
+    assert (found[..., 1] == 0).all()  # a constant channel gives no NaN
+
+
+def test_places_reach_every_pixel():
+    images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    found = patches(images, 0, 1, 2000, seed=0)
+    assert len(np.unique(found[:, 0])) == 100 and found.shape == (2000, 49)
+    assert found.min() == found[:, 0].min() and found.max() == found[:, -1].max()
+
+
+def test_places_reach_every_column_of_a_wide_image():
+    images = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, np.newaxis], (1, 16, 40, 1))
+    found = patches(images, 0, 1, 2000, seed=0)
+    assert len(np.unique(found)) == 40
+
+
+def test_distance_of_points_on_a_line():
+    # On each direction the distance of a shift is its projection: E|cos| = 2 / pi in the plane.
+    points = np.random.default_rng(0).standard_normal((50, 2)).astype(np.float32)
+    random = np.random.default_rng(1)
+    found = projected_distance(points, points + np.float32([3, 0]), random, repeats=40)
+    assert found == pytest.approx(3 * 2 / np.pi, rel=0.02)
+
+
+def test_equal_sets_differ_by_their_places_only():
+    real = pictures(0, 20)
+    same, other = sliced_wasserstein(real, real), sliced_wasserstein(real, pictures(3, 20))
+    assert list(same.values) == [64, 32, 16]
+    assert same.mean == pytest.approx(np.mean(list(same.values.values())))
+    assert 0 < same.mean < 0.6 * other.mean
+    # The noise of the fakes drowns the waves of the middle level.
+    assert other.values[32] > 4 * same.values[32]
+
+
+def test_the_seed_decides():
+    real, fake = pictures(0), pictures(1)
+    assert sliced_wasserstein(real, fake) == sliced_wasserstein(real, fake)
+    assert sliced_wasserstein(real, fake) != sliced_wasserstein(real, fake, seed=1)
+
+
+def test_levels_end_at_sixteen_pixels():
+    assert level_heights(128, 128) == [128, 64, 32, 16]
+    assert level_heights(28, 28) == [28]
+    assert level_heights(96, 64) == [96, 48, 24]
+    with pytest.raises(MetricError, match="divisible by 2"):
+        level_heights(32, 33)
+    with pytest.raises(TooFewSamplesError, match="8 x 8"):
+        level_heights(8, 8)
+
+
+def test_faulty_input():
+    with pytest.raises(MetricError, match="one shape"):
+        sliced_wasserstein(pictures(0, 4), pictures(0, 5))
+    with pytest.raises(MetricError, match="uint8"):
+        sliced_wasserstein(np.zeros((2, 32, 32, 3)), np.zeros((2, 32, 32, 3)))
+    with pytest.raises(TooFewSamplesError, match="`real`"):
+        sliced_wasserstein(pictures(0, 0), pictures(0, 0))
