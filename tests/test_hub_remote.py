@@ -5,6 +5,7 @@ The files are really published checkpoints; the server is on this machine.
 
 import hashlib
 import json
+import re
 import shutil
 
 import numpy as np
@@ -201,3 +202,53 @@ def test_a_web_page_instead_of_weights(server):
     with pytest.raises(errors.WrongBodyError, match="netG.pth"):
         ganzoo.load(f"{server.url}/files/netG.pth")
     assert not [e for e in fetch.entries() if not e["partial"]]
+
+
+# --- really published models, from their rows in the manifest
+
+
+@pytest.fixture
+def mirrored(server, shared, monkeypatch):
+    """Serves the checkpoints that are at hand where the manifest's URLs lead to."""
+
+    def serve(name, folder):
+        rules = set()
+        for file in hub.row_of(name)["files"]:
+            url = file["mirrors"][0]["url"]
+            host, path = re.fullmatch(r"(https://[^/]+)/(.+)", url).groups()
+            local = shared / "checkpoints" / folder / path.rpartition("/")[2]
+            server.files[path] = local.read_bytes()
+            rules.add(f"{host}/={server.url}/files/")
+        monkeypatch.setenv("GANZOO_MIRROR", ";".join(sorted(rules)))
+
+    return serve
+
+
+def test_the_mnist_gan_of_csinva(mirrored, server, monkeypatch):
+    mirrored("gan-mnist-28", "csinva_mnist")
+    gan = ganzoo.load("gan-mnist")
+    assert set(gan.provenance.values()) == {"gan-mnist-28"}
+    latents = np.random.RandomState(0).randn(4, 64).astype("float32")
+    images = gan.generator(latents).numpy()
+    wanted = [-0.673131, -0.866068, -0.843361, -0.833151]  # ../shared/checkpoints/README.md
+    np.testing.assert_allclose(images.mean((1, 2, 3)), wanted, rtol=0, atol=2e-6)
+    real = 1 / (1 + np.exp(-np.ravel(gan.discriminator(images))))
+    np.testing.assert_allclose(real, [0.265997, 0.111121, 0.064179, 0.103233], rtol=0, atol=2e-6)
+    forbid_conversion(monkeypatch)
+    np.testing.assert_array_equal(
+        ganzoo.load_generator("gan-mnist").generate(latents=latents), gan.generate(latents=latents)
+    )
+    assert len(server.seen("/files/*")) == 2
+
+
+def test_the_house_numbers_of_the_dcgan_paper(mirrored, server, monkeypatch):
+    mirrored("dcgan-svhn-32", "dcgan_svhn")
+    gan = ganzoo.load("dcgan-svhn")
+    assert set(gan.provenance.values()) == {"dcgan-svhn-32"}
+    assert len(server.seen("/files/*")) == 18
+    images = gan.generate(64, seed=0)
+    assert images.shape == (64, 32, 32, 3) and images.astype("float32").std(axis=0).mean() > 20
+    share = (np.ravel(gan.discriminator(images / 127.5 - 1.0)) > 0).mean()
+    assert share < 0.5, "its own discriminator knows them as fakes"
+    forbid_conversion(monkeypatch)
+    np.testing.assert_array_equal(ganzoo.load("dcgan-svhn").generate(64, seed=0), images)
