@@ -91,7 +91,7 @@ def _recognise(tree, family=None, converter=None):
         found += [(where, part, arrays) for part in parts]
         if not parts:
             items = value.items() if isinstance(value, dict) else enumerate(value)
-            pending += [(f"{where}[{key!r}]", item) for key, item in items]
+            pending += [(f"{where}[{k!r}]", item) for k, item in items if k != reader.META]
     return found
 
 

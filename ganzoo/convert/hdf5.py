@@ -58,7 +58,7 @@ def load_keras(archive, weights):
     """The weights of a `.keras` file. Its configuration is data here: no class of it is looked up.
 
     Args:
-        archive: open `zipfile.ZipFile`, whose entries' sizes were checked.
+        archive: an open zip file, `read(name)` and `namelist()`, whose entries' sizes were checked.
         weights: str. Name of the entry with the weights.
     Returns: as `load`; `reader.META` also has `config` and `metadata`, the parsed JSON files.
     """
