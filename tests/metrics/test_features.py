@@ -294,16 +294,27 @@ def test_similarity_of_uint8_differs_by_rounding_only(lpips, pair):
     np.testing.assert_allclose(lpips()(first, second), pair[2], rtol=0.02)
 
 
+def squares(images, side):
+    """Means of whole squares of pixels."""
+    count, height, width, channels = images.shape
+    shape = count, height // side, side, width // side, side, channels
+    return images.reshape(shape).mean((2, 4)).astype("f4")
+
+
 def test_the_resizers_of_path_lengths(lpips):
-    first, second = noise(1, 512, 512, 3), noise(1, 512, 512, 3)[:, ::-1]
-    small = [x.reshape(1, 256, 2, 256, 2, 3).mean((2, 4)).astype("f4") for x in (first, second)]
-    plain, stylegan, fidelity = (
-        lpips(resizer=name) for name in ("none", "stylegan-256", "torch-fidelity-64")
+    images = noise(1, 512, 512, 3).astype("f4")
+    stylegan, fidelity = (
+        features.SIMILARITY_RESIZERS[name] for name in ("stylegan-256", "torch-fidelity-64")
     )
-    np.testing.assert_allclose(stylegan(first, second), plain(*small), rtol=1e-4)
-    np.testing.assert_array_equal(stylegan(*small), plain(*small))
-    tiny = [x.reshape(1, 64, 4, 64, 4, 3).mean((2, 4)) for x in small]
-    np.testing.assert_allclose(fidelity(first, second), plain(*tiny), rtol=1e-4)
+    np.testing.assert_allclose(stylegan(images), squares(images, 2), rtol=1e-5)
+    np.testing.assert_array_equal(stylegan(images[:, :300, :300]), images[:, :300, :300])
+    np.testing.assert_allclose(fidelity(images), squares(images, 8), rtol=1e-5)
+    flat = images[:, :32]  # one side is not longer than 64: bilinear
+    np.testing.assert_array_equal(fidelity(flat), features.resize_float(flat, 64, "torch"))
+    pair = images[:, :128, :128], images[:, 128:256, :128]
+    small = (squares(x, 2) for x in pair)
+    found = lpips(resizer="torch-fidelity-64")(*pair)
+    np.testing.assert_allclose(found, lpips()(*small), rtol=1e-4)
     with pytest.raises(ValueError, match="resizer='ada'"):
         lpips(resizer="ada")
 
