@@ -20,25 +20,6 @@ TORCH = ("eager", "channels_last", "compiled", "compiled_channels_last")
 LATENT, WIDTH = 100, 64
 
 
-def tensorflow_rate():
-    import tensorflow as tf
-
-    a = tf.random.normal((4096, 4096))
-    product = tf.function(lambda: tf.linalg.matmul(a, a))
-    product()
-    wall, _ = common.timed(lambda: product().numpy(), 3)
-    return 3 * 4096**3 / wall
-
-
-def torch_rate():
-    import torch
-
-    a = torch.randn(4096, 4096)
-    a @ a
-    wall, _ = common.timed(lambda: a @ a, 3)
-    return 3 * 4096**3 / wall
-
-
 def run_ganzoo(batch, steps):
     import tensorflow as tf
 
@@ -49,9 +30,9 @@ def run_ganzoo(batch, steps):
     images = tf.random.uniform((batch, 64, 64, 3), -1.0, 1.0)
     data = tf.data.Dataset.from_tensors(images).repeat()
     gan.fit(data, steps_per_epoch=5, epochs=1, verbose=0)
-    rates = [tensorflow_rate()]
+    rates = [common.tensorflow_rate()]
     wall, cpu = common.timed(lambda: gan.fit(data, steps_per_epoch=steps, epochs=1, verbose=0), 1)
-    rates.append(tensorflow_rate())
+    rates.append(common.tensorflow_rate())
     latents = [tf.random.normal((batch, LATENT))]
     forward = gan.published.forward
     forward(latents)
@@ -73,9 +54,9 @@ def run_torch(variant, batch, steps):
     step = torch_step(generator, discriminator, batch, "channels_last" in variant)
     for _ in range(5):
         step()
-    rates = [torch_rate()]
+    rates = [common.torch_rate()]
     wall, cpu = common.timed(step, steps)
-    rates.append(torch_rate())
+    rates.append(common.torch_rate())
     generator.eval()
     latents = torch.randn(batch, LATENT, 1, 1)
     with torch.inference_mode():

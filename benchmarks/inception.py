@@ -32,25 +32,6 @@ def images(batch):
     return np.random.default_rng(0).integers(0, 256, (batch, 299, 299, 3), dtype="uint8")
 
 
-def tensorflow_rate():
-    import tensorflow as tf
-
-    a = tf.random.normal((4096, 4096))
-    product = tf.function(lambda: tf.linalg.matmul(a, a))
-    product()
-    wall, _ = common.timed(lambda: product().numpy(), 3)
-    return 3 * 4096**3 / wall
-
-
-def torch_rate():
-    import torch
-
-    a = torch.randn(4096, 4096)
-    a @ a
-    wall, _ = common.timed(lambda: a @ a, 3)
-    return 3 * 4096**3 / wall
-
-
 def run_ganzoo(weights, batch, batches):
     import tensorflow as tf
 
@@ -64,7 +45,7 @@ def run_ganzoo(weights, batch, batches):
         "pipeline": lambda: made(given),
         "network": lambda: network(x)["2048"].numpy(),
     }
-    return measure(calls, batch, batches, tensorflow_rate, made(given))
+    return measure(calls, batch, batches, common.tensorflow_rate, made(given))
 
 
 def run_torch_fidelity(weights, batch, batches):
@@ -77,7 +58,7 @@ def run_torch_fidelity(weights, batch, batches):
     with torch.inference_mode():
         calls = {"pipeline": lambda: made(given), "network": lambda: trunk(x)}
         found = [part.numpy() for part in made(given)]
-        return measure(calls, batch, batches, torch_rate, found)
+        return measure(calls, batch, batches, common.torch_rate, found)
 
 
 def torch_fidelity(weights):
