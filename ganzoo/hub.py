@@ -10,6 +10,7 @@ in any file is ever executed.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import difflib
 import fnmatch
@@ -20,20 +21,24 @@ import os
 import pathlib
 import re
 import warnings
+import zipfile
 
 from ganzoo import families, fetch
 from ganzoo.errors import (
+    CacheError,
     CheckpointError,
     HashError,
     LicenseError,
     PlannedModelError,
     UnknownModelError,
+    UnsafeCheckpointError,
     WeightsError,
 )
 
 HERE = pathlib.Path(__file__).parent
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INITIAL = "initial weights"
+LARGEST_CONFIG = 1 << 26  # bytes
 ALIGNMENT = 64  # bytes; TensorFlow takes over a NumPy array whose memory begins so, without a copy
 READABLE = ".pth .pt .ckpt .bin .tar .pkl .npz .npy .h5 .keras .safetensors".split()
 
@@ -115,8 +120,7 @@ def _check_licence(name, row, accepted):
     if not row["non_commercial"]:
         return
     record = fetch.home() / "accepted_licenses.json"
-    before = json.loads(record.read_text("utf-8")) if record.is_file() else []
-    if name in before or _accepted_by_environment(name, row):
+    if name in _recorded(record) or _accepted_by_environment(name, row):
         return
     if not accepted:
         raise LicenseError(
@@ -124,11 +128,14 @@ def _check_licence(name, row, accepted):
             "allow commercial use. If you agree to it: `accept_license=True` once, or "
             f"GANZOO_ACCEPT_LICENSE={name}; on the command line --accept-license"
         )
-    record.parent.mkdir(parents=True, exist_ok=True)
-    with fetch.locked(record):
+    with contextlib.suppress(CacheError, OSError), fetch.locked(record):  # else only this once
         scratch = record.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(sorted({*before, name})), "utf-8")
+        scratch.write_text(json.dumps(sorted({*_recorded(record), name})), "utf-8")
         scratch.replace(record)
+
+
+def _recorded(record):
+    return json.loads(record.read_text("utf-8")) if record.is_file() else []
 
 
 def _accepted_by_environment(name, row):
@@ -561,14 +568,40 @@ def _load_keras(place, family, overrides):
         raise ValueError(f"A .keras file is loaded as it was saved. Received: {sorted(overrides)}")
     families.import_all()
     try:
+        _refuse_other_classes(path, place.origin)
         gan = keras.models.load_model(path)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except UnsafeCheckpointError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"{place.origin!r} is not a readable .keras file: {_line(error)}"
         ) from error
     _check_family(type(gan).__module__.rpartition(".")[2], family, place.origin)
     gan.provenance = {network: place.origin for network in gan.networks()}
     return gan
+
+
+def _refuse_other_classes(path, origin):
+    """Keras imports whatever module a configuration names; only its own and ours are let through.
+
+    Raises: UnsafeCheckpointError: naming the class. ValueError, KeyError, BadZipFile: damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(CONFIG).file_size > LARGEST_CONFIG:
+            raise ValueError(f"its {CONFIG} has more than {LARGEST_CONFIG} bytes")
+        pending = [json.loads(archive.read(CONFIG))]
+    while pending:
+        value = pending.pop()
+        pending += value.values() if isinstance(value, dict) else value
+        pending = [part for part in pending if isinstance(part, (dict, list))]
+        named = isinstance(value, dict) and ("class_name" in value or "module" in value)
+        module = str((value.get("module") if named else None) or "keras")
+        name = str(value.get("class_name")) if named else ""
+        if module.split(".")[0] not in ("keras", "ganzoo") or "Lambda" in name:
+            raise UnsafeCheckpointError(
+                f"{origin!r} names the class `{module[:80]}.{name[:80]}`; only those of Keras and "
+                "ganzoo are loaded. Nothing of it was imported"
+            )
 
 
 def _line(error):

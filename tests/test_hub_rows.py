@@ -1,7 +1,9 @@
 """What stands between a name and its weights: aliases, planned rows, licences, altered sizes."""
 
 import json
+import sys
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -182,6 +184,35 @@ def test_a_saved_folder_notices_a_flipped_bit(tmp_path):
     (folder / hub.WEIGHTS).write_bytes(data)
     with pytest.raises(errors.HashError, match="is corrupt: sha256"):
         ganzoo.load(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"module": "antigravity", "class_name": "Flight", "config": {}},
+        {"module": "os", "class_name": "system", "config": "true"},
+        {"module": "builtins", "class_name": "function", "config": "exec"},
+        {"module": "keras.layers", "class_name": "Lambda", "config": {}},
+        {"module": "kerasx", "class_name": "Adam", "config": {}},
+    ],
+    ids=lambda change: f"{change['module']}.{change['class_name']}",
+)
+def test_a_keras_file_that_names_another_class_is_refused(tmp_path, change):
+    gan = DCGAN(16, 6, 4)
+    gan.compile()
+    gan.save(tmp_path / "good.keras")
+    assert ganzoo.load(tmp_path / "good.keras").published.latent_dim == 6
+    with zipfile.ZipFile(tmp_path / "good.keras") as good:
+        parts = {name: good.read(name) for name in good.namelist()}
+    config = json.loads(parts[hub.CONFIG])
+    config["config"]["penalties"] = [{"deep": [change]}]
+    with zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
+        for name, data in {**parts, hub.CONFIG: json.dumps(config)}.items():
+            bad.writestr(name, data)
+    before = set(sys.modules)
+    with pytest.raises(errors.UnsafeCheckpointError, match=f"bad.keras.*{change['class_name']}"):
+        ganzoo.load(tmp_path / "bad.keras")
+    assert not {"antigravity", "kerasx"} & (set(sys.modules) - before)
 
 
 @pytest.mark.parametrize(
