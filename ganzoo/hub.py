@@ -592,8 +592,8 @@ def _refuse_other_classes(path, origin):
         pending = [json.loads(archive.read(CONFIG))]
     while pending:
         value = pending.pop()
-        pending += value.values() if isinstance(value, dict) else value
-        pending = [part for part in pending if isinstance(part, (dict, list))]
+        parts = value.values() if isinstance(value, dict) else value
+        pending += [part for part in parts if isinstance(part, (dict, list))]
         named = isinstance(value, dict) and ("class_name" in value or "module" in value)
         module = str((value.get("module") if named else None) or "keras")
         name = str(value.get("class_name")) if named else ""
@@ -619,8 +619,9 @@ def _filled(row, arrays, origin, overrides):
     arguments = keras.saving.deserialize_keras_object(row["config"])
     gan = families.construct(row["family"], {**arguments, **_spelled(row["family"], overrides)})
     gan.provenance = fill(gan.networks(), arrays, origin, partial=bool(overrides))
-    gan.unmatched = _unmatched(gan.networks(), arrays)
-    _warn(gan, origin)
+    if overrides:  # without them everything fitted
+        gan.unmatched = _unmatched(gan.networks(), arrays)
+        _warn(gan, origin)
     return gan
 
 
