@@ -30,6 +30,17 @@ def images(count=16, size=16, channels=3, seed=0):
     return random.uniform(-1, 1, (count, size, size, channels)).astype("float32")
 
 
+def pictures(seed, count=6, size=64):
+    """Waves with noise, the same on every machine."""
+    random = np.random.RandomState(seed)
+    y, x = np.mgrid[:size, :size]
+    phases = 0.7 * np.arange(count)[:, np.newaxis, np.newaxis]
+    waves = 128 + 60 * np.sin(x / 5 + phases) + 30 * np.cos(y / 9)
+    noise = random.randn(count, size, size, 3) * (8 + 4 * seed)
+    images = waves[..., np.newaxis] + [0, 10, -20] + noise
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
+
+
 def batches(data, steps, batch_size=4):
     """A data set of `steps` batches: arrays (alone, in a tuple or dict) are cut up and repeated."""
     if not isinstance(data, tf.data.Dataset):

@@ -1,21 +1,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from harness import pictures
 
 from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
 from ganzoo.metrics.ms_ssim import ms_ssim, pair_similarity
-
-
-def pictures(seed, count=6, size=64):
-    """Waves with noise, the same on every machine."""
-    random = np.random.RandomState(seed)
-    y, x = np.mgrid[:size, :size]
-    phases = 0.7 * np.arange(count)[:, np.newaxis, np.newaxis]
-    waves = 128 + 60 * np.sin(x / 5 + phases) + 30 * np.cos(y / 9)
-    noise = random.randn(count, size, size, 3) * (8 + 4 * seed)
-    images = waves[..., np.newaxis] + [0, 10, -20] + noise
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
-
 
 # The formulae of ProGAN's ms_ssim.py (SciPy's fftconvolve, float32 images).
 RECORDED = {

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from harness import pictures
 
 from ganzoo.metrics import swd
 from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
@@ -10,17 +11,6 @@ from ganzoo.metrics.swd import (
     projected_distance,
     sliced_wasserstein,
 )
-
-
-def pictures(seed, count=6, size=64):
-    """Waves with noise, the same on every machine."""
-    random = np.random.RandomState(seed)
-    y, x = np.mgrid[:size, :size]
-    phases = 0.7 * np.arange(count)[:, np.newaxis, np.newaxis]
-    waves = 128 + 60 * np.sin(x / 5 + phases) + 30 * np.cos(y / 9)
-    noise = random.randn(count, size, size, 3) * (8 + 4 * seed)
-    images = waves[..., np.newaxis] + [0, 10, -20] + noise
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
 
 
 def test_the_pyramid_is_progans():
