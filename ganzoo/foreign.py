@@ -2,7 +2,9 @@
 
 The arrays come from `convert.reader`, which runs nothing. Which network they are is asked of every
 source in `convert/`: a module whose `recognise(arrays)` knows a layout and infers all sizes from
-shapes. Nothing here depends on file names, except that a set of `.npy` files is one checkpoint.
+shapes. A source whose files say what they are (their `reader.META`) has `recognise_networks(tree)`
+instead, which is shown trees with all that they know of themselves. Nothing here depends on file
+names, except that a set of `.npy` files is one checkpoint.
 """
 
 import dataclasses
@@ -16,10 +18,11 @@ CONVERT = pathlib.Path(__file__).parent / "convert"
 
 
 def sources() -> dict:
-    """{name: module} of `convert/`: those that `recognise` the arrays of a foreign layout."""
+    """{name: module} of `convert/`: those that recognise a foreign layout."""
     names = sorted(path.stem for path in CONVERT.glob("[!_]*.py"))
     modules = {name: importlib.import_module(f"ganzoo.convert.{name}") for name in names}
-    return {name: module for name, module in modules.items() if "recognise" in vars(module)}
+    asked = {"recognise", "recognise_networks"}
+    return {name: module for name, module in modules.items() if asked & set(vars(module))}
 
 
 def load(files: list[dict], *, family=None, config=None, where: str):
@@ -86,19 +89,22 @@ def _recognise(tree, family=None, converter=None):
             continue
         seen.add(id(value))
         arrays = _unwrap(reader.flatten(value))
-        parts = [p for module in known.values() for p in _asked(module, arrays)] if arrays else []
-        parts = [p for p in parts if family in (None, p.family)]
-        found += [(where, part, arrays) for part in parts]
+        parts = [p for module in known.values() for p in _asked(module, value, arrays)]
+        parts = [p for p in parts if family in (None, p[1].family)] if arrays else []
+        found += [(where + place, part, held) for place, part, held in parts]
         if not parts:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             pending += [(f"{where}[{k!r}]", item) for k, item in items if k != reader.META]
     return found
 
 
-def _asked(module, arrays):
-    """What a source says, as a list: nothing, one network, or several."""
+def _asked(module, tree, arrays):
+    """(where in the tree, `Recognised`, arrays) of each network that a source sees."""
+    if "recognise_networks" in vars(module):
+        return module.recognise_networks(tree)
     said = module.recognise(arrays)
-    return said if isinstance(said, list) else [] if said is None else [said]
+    parts = said if isinstance(said, list) else [] if said is None else [said]
+    return [("", part, arrays) for part in parts]
 
 
 def _unwrap(arrays):
