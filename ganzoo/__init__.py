@@ -28,7 +28,7 @@ _HOMES = {
 }
 _MODULES = frozenset(
     "callbacks convert data ema errors families gan generator hub latent_gan layers losses "
-    "penalties publish recipe recipes".split()
+    "measure metrics penalties publish recipe recipes".split()
 )
 
 

@@ -179,6 +179,95 @@ def generate(name, count, output, seed, label, batch_size, accept_license):
 
 
 @cli.command()
+@click.argument("name")
+@click.option("--metrics", help="Such as fid,kid,coverage. Default: all that need no network.")
+@click.option("-n", "--count", type=Quantity(), default=10_000, show_default=True, help="Samples.")
+@click.option("-o", "--out", help="JSON file of the records. Default: only shown.")
+@click.option("--dataset", help="TFDS name or folder. Default: what the model was trained on.")
+@click.option("--split", help="Of the data set. Default: test where there is one.")
+@click.option("--real", "n_real", type=Quantity(), help="Real images. Default: as many as samples.")
+@click.option("--features", help="fashion, inception, inception-clean or inception-torch.")
+@click.option("--weights", help="File of the Inception weights, instead of the published one.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--truncation", type=float, help="Of the latents. Default: none.")
+@click.option("--mirror", type=click.Choice(["none", "both"]), default="none", help="Of the reals.")
+@click.option("--batch-size", type=Quantity(), default=64, show_default=True)
+@click.option("--data-dir", help="Where the data sets are. Default: TFDS' own.")
+@accept_license
+def evaluate(name, out, **options):
+    """Measure a model against real images; the values and how they were measured.
+
+    NAME is anything that `generate` takes.
+    """
+    import shlex
+
+    from ganzoo import callbacks, measure
+    from ganzoo.metrics import records
+
+    if out:
+        callbacks.make_room(out)
+    shown = _Progress(options["count"])
+    command = shlex.join(["ganzoo", "evaluate", name, *_given(options)])
+    found = measure.measure(name, progress=shown, command=command, **options)
+    shown.close()
+    click.echo(records.table(found))
+    if out:
+        click.echo(records.save(out, found))
+
+
+def _given(options):
+    """The options of `evaluate` that decide its values, as they are typed."""
+    names = {"count": "-n", "n_real": "--real"}
+    words = []
+    for key, value in options.items():
+        default = {"count": 0, "seed": 0, "mirror": "none"}.get(key)
+        if value != default and key not in ("batch_size", "data_dir", "accept_license"):
+            words += [names.get(key, f"--{key}"), str(value)]
+    return words
+
+
+class _Progress:
+    """Bars on stderr, first of the real images and then of the samples."""
+
+    def __init__(self, count):
+        self.count, self.side, self.bar = count, None, None
+
+    def __call__(self, side, images):
+        import tqdm
+
+        if side != self.side:
+            self.close()
+            total = self.count if side == "fake" else None
+            self.side, self.bar = side, tqdm.tqdm(
+                desc=side, total=total, unit=" images", disable=None
+            )
+        self.bar.update(images)
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="RECORDS...")
+@click.option("-o", "--output", help="PNG of the same as bars; needs matplotlib.")
+@click.option("--varying", default="", help="Fields that differ on purpose, such as truncation.")
+def compare(names, output, varying):
+    """Rank models by what `evaluate` measured.
+
+    RECORDS are files that `evaluate` wrote, folders with a records.json, or names of shipped
+    models. Refuses to rank values that were not measured alike.
+    """
+    from ganzoo.metrics import records
+
+    varying = [field for field in varying.split(",") if field]
+    found = [record for name in names for record in records.of(name)]
+    click.echo(records.comparison(found, varying=varying))
+    if output:
+        click.echo(records.plot(output, found, varying=varying))
+
+
+@cli.command()
 @click.argument("file")
 @click.argument("out")
 @family_option

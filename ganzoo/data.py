@@ -277,6 +277,41 @@ def images(dataset, *, limit=None, data_dir=None, batch_size=64) -> Iterator[np.
     Example:
         >>> grid = next(images(Dataset(name="fashion_mnist"), batch_size=16))
     """
+    source = _checked_source(dataset, limit, data_dir, batch_size)
+    return _image_batches(source, dataset.random_crop, limit, batch_size)
+
+
+def labelled_images(dataset, *, limit=None, data_dir=None, batch_size=64) -> Iterator[tuple]:
+    """`images` with their labels: iterator over (uint8 [B, H, W, C], int32 [B] or float32 [B, K]).
+
+    Args, Raises: as `images`; ValueError: `dataset` names neither `label` nor `attributes`.
+    """
+    if dataset.label is None and not dataset.attributes:
+        raise ValueError(
+            "Labels are those of a feature; give the data set `label=` or `attributes=`. "
+            f"Received: name={dataset.name!r}, label=None"
+        )
+    source = _checked_source(dataset, limit, data_dir, batch_size)
+    return _image_batches(source, dataset.random_crop, limit, batch_size, labels=True)
+
+
+def count(dataset, *, data_dir=None) -> int:
+    """Examples of the data set's split, at most `dataset.limit`. Raises: as `images`."""
+    return _checked_source(dataset, None, data_dir, 1).count
+
+
+def splits(dataset, *, data_dir=None) -> list[str]:
+    """Names of the splits of a TFDS data set, which is prepared if it is not; a folder has none.
+
+    Raises: DatasetNotFoundError: as `stream`.
+    """
+    if dataset.is_mixture or dataset.name == "folder":
+        return []
+    _open(dataset, data_dir)
+    return sorted(_builder(dataset.name, data_dir).info.splits)
+
+
+def _checked_source(dataset, limit, data_dir, batch_size):
     _check_stream(batch_size, 0, 0, None)
     if dataset.is_mixture:
         raise ValueError(
@@ -285,16 +320,16 @@ def images(dataset, *, limit=None, data_dir=None, batch_size=64) -> Iterator[np.
         )
     if limit is not None and not _is_count(limit):
         raise ValueError(f"`limit` is an int > 0 or None. Received: limit={limit!r}")
-    source = _open(dataset, data_dir)
-    return _image_batches(source, dataset.random_crop, limit, batch_size)
+    return _open(dataset, data_dir)
 
 
-def _image_batches(source, random_crop, limit, batch_size) -> Iterator[np.ndarray]:
+def _image_batches(source, random_crop, limit, batch_size, *, labels=False) -> Iterator:
     rows, columns = slice(None), slice(None)
     if random_crop is not None:
         rows, columns = map(_centre, source.shape, _pair(random_crop))
     for batch in source.decoded(batch_size, limit=limit):
-        yield batch["image"][:, rows, columns]
+        images = batch["image"][:, rows, columns]
+        yield (images, batch["label"]) if labels else images
 
 
 def _centre(length, window) -> slice:

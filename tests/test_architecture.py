@@ -40,6 +40,7 @@ EAGER = {
     "gan": f"{KERAS} ema",
     "generator": KERAS,
     "hub": "errors families fetch",
+    "measure": "errors fetch hub metrics",
     "latent_gan": f"{KERAS} gan ema generator losses penalties augment",
     "layers": f"{KERAS} layers",
     "losses": KERAS,
@@ -49,13 +50,14 @@ EAGER = {
     "recipe": f"{KERAS} gan data callbacks metrics publish",
 }
 AT_CALL = {
-    "__main__": "numpy audit callbacks publish demonstration metrics recipe",
+    "__main__": "numpy audit callbacks measure publish demonstration metrics recipe tqdm",
     "convert.reader": "convert.hdf5 convert.tensor_bundle",
     "data": "filelock tensorflow_datasets",
     "fetch": "filelock huggingface_hub requests tqdm",
     "foreign": "convert",
     "gan": "publish",
-    "metrics": "convert data safetensors scipy sklearn PIL",
+    "measure": "data metrics recipe",
+    "metrics": "convert data safetensors scipy sklearn PIL matplotlib",
     "hub": f"{KERAS} ml_dtypes safetensors convert foreign publish",
     "publish": f"{KERAS} huggingface_hub safetensors convert callbacks cards",
 }

@@ -1,0 +1,235 @@
+"""From the name of a model to its records: which data, which feature network, which samples."""
+
+import dataclasses
+import json
+import pathlib
+
+from ganzoo import fetch, hub
+from ganzoo.errors import GanzooError
+from ganzoo.metrics.records import Record
+
+COUNT = 10_000
+OF_IMAGES = ("fid", "kid", "precision", "recall", "density", "coverage")
+OF_CLASSES = ("is", "modes", "high-quality", "mode-kl")
+WITHOUT_DATA = ("ms-ssim",)
+# How manifest rows call data sets that TFDS has under one name, at the model's own size.
+TFDS_NAMES = {"CIFAR-10": "cifar10", "Fashion-MNIST": "fashion_mnist", "MNIST": "mnist"}
+# Data sets whose own classifier is in the package, by the beginning of their name.
+CLASSIFIERS = {"fashion_mnist": "fashion"}
+FEATURES = ("fashion", "inception", "inception-clean", "inception-torch")
+
+
+class MeasureError(GanzooError):
+    """It is not known what a model is to be measured with; the message says what to give."""
+
+
+def measure(
+    name,
+    *,
+    metrics=None,
+    count: int = COUNT,
+    dataset=None,
+    split: str | None = None,
+    n_real: int | None = None,
+    features: str | None = None,
+    weights=None,
+    seed: int = 0,
+    truncation: float | None = None,
+    mirror: str = "none",
+    batch_size: int = 64,
+    data_dir=None,
+    accept_license: bool = False,
+    progress=None,
+    command: str | None = None,
+) -> list[Record]:
+    """Measures a model against real images.
+
+    Args:
+        name: what `ganzoo.load` takes.
+        metrics: names out of `ganzoo.metrics.evaluate.METRICS`. Defaults to what can be had without
+            a network: for images with a shipped classifier all of `fid`, `kid`, `precision`,
+            `recall`, `density`, `coverage`, `is`, `modes`, `high-quality`, `mode-kl`; for points
+            the last three; where no real images are known, `ms-ssim`.
+        count: int > 0. Samples. Defaults to 10,000.
+        dataset: `ganzoo.data.Dataset`, a TFDS name, or a folder of images. Defaults to what the
+            model was trained on, where that is known.
+        split: of the data set. Defaults to "test" where the set has one, else to that of training.
+        n_real: int > 0. Real images. Defaults to `count`, or to all if the split has fewer.
+        features: `"fashion"`, `"inception"`, `"inception-clean"` or `"inception-torch"`. Defaults
+            to the data set's own classifier where one is shipped, else to `"inception"`.
+        weights: file of the Inception weights. Defaults to the published one, fetched once.
+        seed: int. Of the latents.
+        truncation: float. Of the latents, for models that have it. Defaults to none.
+        mirror: "none", or "both": each real image and its mirror image.
+        batch_size: int > 0.
+        data_dir: where TFDS keeps its data.
+        accept_license: see `ganzoo.load`.
+        progress: see `ganzoo.metrics.evaluate.evaluate`.
+        command: str. What measures it again, for the records.
+    Returns: list of `Record`.
+    Raises: MeasureError: no data are known for metrics that need them, or data of another size;
+        else as `ganzoo.load`, `ganzoo.data.images` and `evaluate`.
+    """
+    from ganzoo import data
+    from ganzoo.metrics import evaluate as evaluation
+
+    place = hub.locate(name, accept_license=accept_license)
+    gan = hub.load(name, accept_license=accept_license)
+    dataset = _dataset(place, dataset, gan)
+    options = {} if truncation is None else {"truncation": truncation}
+    stream = evaluation.samples(
+        gan.published, count, batch_size=batch_size, seed=seed, **options
+    )
+    about = {
+        "model": str(name),
+        "weights": _sha256(place),
+        "ema": gan.published is not gan.generator,
+        "seed": seed,
+        "truncation": truncation,
+        "labels": "in turn" if gan.generator.num_classes else None,
+        "command": command,
+    }
+    if dataset is not None and dataset.is_mixture:
+        names = metrics or evaluation.OF_POINTS
+        return evaluation.evaluate_points(stream, dataset.mixture(), names, **about)
+    features = features or _features(dataset)
+    names = evaluation.checked_names(metrics or default_metrics(dataset, features))
+    compared = any(evaluation.METRICS[n].of == "both" for n in names)
+    if compared and dataset is None:
+        raise MeasureError(
+            f"{str(name)!r} does not say which data it was trained on; give `dataset` (--data), a "
+            f"TFDS name or a folder, or take metrics of samples only: {list(WITHOUT_DATA)}. "
+            f"Received: metrics={names}"
+        )
+    extractor = load_features(features, weights) if needs_features(names) else None
+    about |= {"extractor": extractor, "mirror": mirror, "progress": progress}
+    if not compared:
+        return evaluation.evaluate(stream, None, names, **about)
+    dataset = _of_split(dataset, split, data_dir)
+    cached = dataset.name != "folder"  # whose files may change
+    return evaluation.evaluate(
+        stream,
+        real_images(dataset, data_dir, names),
+        names,
+        n_real=n_real or min(count, data.count(dataset, data_dir=data_dir)),
+        data=describe(dataset),
+        split=dataset.split,
+        cache_dir=fetch.home() / "statistics" if cached else None,
+        **about,
+    )
+
+
+def default_metrics(dataset, features) -> tuple[str, ...]:
+    """What `measure` measures unless told: all that the feature network gives."""
+    if dataset is None:
+        return WITHOUT_DATA
+    return (*OF_IMAGES, *OF_CLASSES) if features in CLASSIFIERS.values() else OF_IMAGES
+
+
+# Feature networks
+
+
+def _features(dataset):
+    """Name of the data set's own classifier where one of the model's size is shipped."""
+    name = None if dataset is None else dataset.name
+    return CLASSIFIERS.get(name, "inception")
+
+
+def needs_features(names) -> bool:
+    """Whether a metric takes a feature network."""
+    from ganzoo.metrics.evaluate import METRICS
+
+    return any(METRICS[name].needs != ("images",) for name in names)
+
+
+def load_features(name, weights=None):
+    """The `Extractor` of a name in `FEATURES`.
+
+    Args: weights: local file of the Inception weights, or `None` for the published ones.
+    Raises: MeasureError: another name; else as `ganzoo.metrics.features.extractor`.
+    """
+    if name not in FEATURES:
+        raise MeasureError(f"`features` is one of {FEATURES}. Received: features={name!r}")
+    if name in CLASSIFIERS.values():
+        from ganzoo.metrics.classifier import load_classifier
+
+        return load_classifier(name)
+    from ganzoo.metrics.features import PUBLISHED, extractor
+
+    return extractor(name, weights=weights or PUBLISHED)
+
+
+# Data
+
+
+def _dataset(place, data, gan):
+    """`Dataset` that the model is compared with, or `None` where nobody says."""
+    from ganzoo import recipe as recipes
+    from ganzoo.data import Dataset
+
+    if isinstance(data, Dataset):
+        return data
+    if data is not None:
+        return _of_name(str(data), gan)
+    record = pathlib.Path(place.files[0]["path"]).parent / "recipe.json"
+    row = place.row or {}
+    if place.kind == "native" and record.is_file():  # a folder of `ganzoo train`
+        return Dataset(**json.loads(record.read_text("utf-8"))["settings"]["dataset"])
+    if row.get("recipe"):
+        return recipes.read(row["recipe"]).dataset
+    if row.get("dataset") in TFDS_NAMES:
+        return _of_name(TFDS_NAMES[row["dataset"]], gan)
+    return None
+
+
+def _of_name(name, gan):
+    """A TFDS name or a folder at the size of what the model draws."""
+    from ganzoo.data import Dataset
+
+    height, width, channels = gan.generate(1).shape[1:]
+    kind = {"name": "folder", "folder": name} if pathlib.Path(name).is_dir() else {"name": name}
+    crop = "square" if height == width else None
+    return Dataset(**kind, crop=crop, size=(height, width), channels=channels)
+
+
+def _of_split(dataset, split, data_dir):
+    from ganzoo import data
+
+    if dataset.name == "folder":
+        if split is not None:
+            raise MeasureError(f"A folder has no splits. Received: split={split!r}")
+        return dataset
+    if split is None and "test" in data.splits(dataset, data_dir=data_dir):
+        split = "test"
+    return dataclasses.replace(dataset, split=split or dataset.split)
+
+
+def real_images(dataset, data_dir, names):
+    """The stream of the data set that the metrics need: images, with labels where one does."""
+    from ganzoo import data
+    from ganzoo.metrics.evaluate import METRICS
+
+    if not any("labels" in METRICS[name].needs for name in names):
+        return data.images(dataset, data_dir=data_dir)
+    if dataset.label is None:
+        dataset = dataclasses.replace(dataset, label="label")
+    return data.labelled_images(dataset, data_dir=data_dir)
+
+
+def describe(dataset) -> str:
+    """The data set's name and what was done to its images, for a record: `celeb_a crop=108
+    size=64`.
+    """
+    told = ("crop", "size", "random_crop", "channels", "limit")
+    words = [f"{k}={getattr(dataset, k)}" for k in told if getattr(dataset, k) is not None]
+    if dataset.size is not None and dataset.resize_method != "bilinear":
+        words.append(dataset.resize_method)
+    name = dataset.name if dataset.name != "folder" else pathlib.Path(dataset.folder).resolve().name
+    return " ".join([name, *words])
+
+
+def _sha256(place):
+    """Of the model's file; `None` for one of several."""
+    if len(place.files) != 1 or not pathlib.Path(place.files[0]["path"]).is_file():
+        return None
+    return fetch.sha256_of(pathlib.Path(place.files[0]["path"]))
