@@ -1,4 +1,6 @@
-"""Callbacks that a GAN needs beside Keras' own: sample grids, a stop at the first NaN."""
+"""Callbacks that a GAN needs beside Keras' own: sample grids, metrics that choose the best model, a
+stop at the first NaN.
+"""
 
 import math
 import pathlib
@@ -6,6 +8,18 @@ import pathlib
 import keras
 import numpy as np
 import tensorflow as tf
+
+from ganzoo.data import Mixture
+from ganzoo.metrics import records
+from ganzoo.metrics.evaluate import (
+    METRICS,
+    checked_names,
+    evaluate,
+    evaluate_points,
+    extract,
+    needs_of,
+    samples,
+)
 
 
 def grid(images, columns: int | None = None) -> np.ndarray:
@@ -164,3 +178,119 @@ class StopOnNaN(keras.callbacks.Callback):
                 "learning rate, or look at the last sample grids for when it began.",
                 flush=True,
             )
+
+
+class EvaluateEvery(keras.callbacks.Callback):
+    """Measures samples as training goes on, and keeps the best model by a metric, not by a loss.
+
+    The values join the logs as `<metric>` (put it before `CSVLogger`), every record lies in
+    `folder/records.json`, and `folder/best` is the best model so far, as `ganzoo.load` reads it.
+    A resumed training goes on with both.
+
+    Args:
+        real: uint8 [N, H, W, C], an iterable of such batches (or of (batch, labels)), which is read
+            once, or a `ganzoo.data.Mixture` for a generator of points.
+        names: metrics, see `ganzoo.metrics.evaluate`.
+        folder: where records and the best model are written.
+        extractor: `ganzoo.metrics.features.Extractor`; `None` for metrics of images and points.
+        count: int > 0. Samples. Defaults to 10,000.
+        every_images: int > 0 or `None`. Real images of training between two measurements, which
+            come at the end of an epoch; the first one has one. Defaults to `None`, every epoch.
+        best: the metric that decides. Defaults to the first of `names`.
+        seed: int. Of the latents, the same each time.
+        options: see `evaluate`.
+        **about: further fields of the records, such as `data` and `split`.
+    Raises: MetricError: an unknown metric, or one that needs what is not given.
+    """
+
+    def __init__(
+        self,
+        real,
+        names,
+        folder,
+        *,
+        extractor=None,
+        count=10_000,
+        every_images=None,
+        best=None,
+        seed=0,
+        options=None,
+        **about,
+    ):
+        super().__init__()
+        self.names = checked_names(names)
+        [self.deciding] = checked_names([best or self.names[0]])
+        if self.deciding not in self.names:
+            raise ValueError(
+                f"`best` is one of the metrics {self.names}. Received: best={best!r}"
+            )
+        self.folder = pathlib.Path(folder)
+        self.extractor, self.count, self.every_images = extractor, count, every_images
+        self.seed, self.options, self.about = seed, options, about
+        self._points = isinstance(real, Mixture)
+        self._real = real if self._points else self._extracted(real)
+        self._records, self._last, self._best = [], 0, None
+
+    def _extracted(self, real):
+        """What the metrics need of the real images, once for all measurements."""
+        both = [name for name in self.names if METRICS[name].of == "both"]
+        if not both:
+            return None
+        return extract(real, self.extractor, needs_of(both, "real"))
+
+    def on_train_begin(self, logs=None):
+        """Goes on with what the folder holds of before this step."""
+        step, path = int(self.model.step.numpy()), self.folder / "records.json"
+        kept = records.load(path) if path.is_file() else []
+        self._records = [r for r in kept if _step_of(r) <= step]
+        self._last = int(self.model.images_seen.numpy())
+        self._best = None
+        for record in self._of_deciding():
+            if records.is_better(record, self._best):
+                self._best = record
+
+    def _of_deciding(self):
+        """Records of the metric that decides, whatever the feature network."""
+        return [r for r in self._records if f"{r.metric}-".startswith(f"{self.deciding}-")]
+
+    def on_epoch_end(self, epoch, logs=None):
+        seen = int(self.model.images_seen.numpy())
+        due = self.every_images is None or seen - self._last >= self.every_images
+        if due or not self._records:
+            self.measure()
+            self._last = seen
+        if logs is not None:
+            logs.update({record.metric: record.value for record in self._records})
+
+    def measure(self) -> list[records.Record]:
+        """Measures at this moment, and keeps the model if it is the best so far."""
+        generator = self.model.published
+        stream = samples(generator, self.count, seed=self.seed)
+        about = {
+            "model": f"step {int(self.model.step.numpy())}",
+            "ema": generator is not self.model.generator,
+            "seed": self.seed,
+            "labels": "in turn" if generator.num_classes else None,
+            **self.about,
+        }
+        if self._points:
+            found = evaluate_points(stream, self._real, self.names, **about)
+        else:
+            about |= {"extractor": self.extractor, "options": self.options}
+            found = evaluate(stream, self._real, self.names, **about)
+        self._records += found
+        records.save(self.folder / "records.json", self._records)
+        deciding = found[self.names.index(self.deciding)]
+        if records.is_better(deciding, self._best):
+            self._best = deciding
+            self._keep()
+        return found
+
+    def _keep(self):
+        from ganzoo import publish
+
+        publish.save(self.model, self.folder / "best")
+
+
+def _step_of(record):
+    return int(record.model.rpartition(" ")[2])

@@ -126,6 +126,35 @@ def default_metrics(dataset, features) -> tuple[str, ...]:
     return (*OF_IMAGES, *OF_CLASSES) if features in CLASSIFIERS.values() else OF_IMAGES
 
 
+def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **options):
+    """A callback that measures a training like `measure`, and keeps its best model.
+
+    Args:
+        dataset: `ganzoo.data.Dataset` that is trained on.
+        names, folder: as in `ganzoo.callbacks.EvaluateEvery`.
+        count: int > 0. Samples and real images. Defaults to 10,000.
+        **options: of `EvaluateEvery`.
+    Returns: `EvaluateEvery`.
+    Raises: as `measure`.
+    """
+    from ganzoo import callbacks, data
+    from ganzoo.metrics import evaluate as evaluation
+
+    if dataset.is_mixture:
+        return callbacks.EvaluateEvery(dataset.mixture(), names, folder, count=count, **options)
+    names = evaluation.checked_names(names)
+    dataset = _of_split(dataset, None, data_dir)
+    real = evaluation.limited(
+        real_images(dataset, data_dir, names),
+        min(count, data.count(dataset, data_dir=data_dir)),
+        "real",
+    )
+    extractor = load_features(_features(dataset)) if needs_features(names) else None
+    about = {"extractor": extractor, "count": count, **options}
+    about |= {"data": describe(dataset), "split": dataset.split}
+    return callbacks.EvaluateEvery(real, names, folder, **about)
+
+
 # Feature networks
 
 

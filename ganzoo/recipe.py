@@ -57,7 +57,8 @@ class Recipe:
             steps).
         epoch_images: int > 0. Images between two backups, log lines and sample grids. Defaults to
             50,000.
-        metrics: names of metrics to report.
+        metrics: names out of `ganzoo.metrics.evaluate.METRICS`, measured after every epoch; the best
+            model by the first of them lies in `best/`.
         dtype: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         seed: int. Of the initial weights and the data order.
         published: what the paper reports, by metric. Never shown as measured here.
@@ -294,6 +295,7 @@ def run(
 def _fit(recipe, gan, folder, data_dir, *, tensorboard, verbose):
     """Trains from the step that the model is at to the end of the plan."""
     epochs, steps = plan(recipe, gan)
+    measured = _measured(recipe, folder, data_dir)
     while (step := int(gan.step.numpy())) < epochs * steps:
         epoch, within = divmod(step, steps)  # after Ctrl-C the first epoch is a part of one
         data = stream(
@@ -307,12 +309,21 @@ def _fit(recipe, gan, folder, data_dir, *, tensorboard, verbose):
                 epochs=epoch + 1 if within else epochs,
                 steps_per_epoch=steps - within,
                 verbose=verbose,
-                callbacks=[watch, *_callbacks(folder, tensorboard), keeper],
+                callbacks=[watch, *measured, *_callbacks(folder, tensorboard), keeper],
             )
         if watch.found:
             raise RecipeError(
                 f"Training became unstable: {watch.found} not finite; see '{folder}/log.csv'"
             )
+
+
+def _measured(recipe, folder, data_dir):
+    """What measures the recipe's metrics after every epoch, on as many images as `measure`."""
+    if not recipe.metrics:
+        return []
+    from ganzoo import measure
+
+    return [measure.watch(recipe.dataset, recipe.metrics, folder, data_dir=data_dir)]
 
 
 def _callbacks(folder, tensorboard):

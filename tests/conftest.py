@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import socket
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -75,3 +76,22 @@ class Golden:
 def golden(request):
     """name -> `Golden`: compares addresses with tests/golden, or writes them (the option)."""
     return lambda name: Golden(name, request.config.getoption("--write-golden"))
+
+
+@pytest.fixture(scope="session")
+def fashion_dir(tmp_path_factory):
+    """A data_dir with the genuine Fashion-MNIST, made from Debian's package without a network."""
+    from harness import DEBIAN, no_network
+
+    from ganzoo import data
+
+    if not DEBIAN.is_dir():
+        message = f"{DEBIAN} is absent; apt-get install dataset-fashion-mnist."
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    folder = tmp_path_factory.mktemp("tfds")
+    with pytest.MonkeyPatch().context() as context:
+        context.setattr(socket, "getaddrinfo", no_network)
+        data.stream(data.Dataset(name="fashion_mnist", limit=1), 1, data_dir=folder)
+    return folder

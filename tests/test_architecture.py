@@ -22,7 +22,7 @@ EAGER = {
     "__main__": "click fetch hub",
     "audit": "errors fetch hub",
     "augment": f"{KERAS} layers",
-    "callbacks": f"{KERAS} generator metrics",
+    "callbacks": f"{KERAS} data generator metrics",
     "cards": "",
     "convert.hdf5": "numpy ml_dtypes errors convert.reader",
     "convert.reader": "numpy ml_dtypes errors",
@@ -51,14 +51,16 @@ EAGER = {
 }
 AT_CALL = {
     "__main__": "numpy audit callbacks measure publish demonstration metrics recipe tqdm",
+    "callbacks": "publish",
     "convert.reader": "convert.hdf5 convert.tensor_bundle",
     "data": "filelock tensorflow_datasets",
     "fetch": "filelock huggingface_hub requests tqdm",
     "foreign": "convert",
     "gan": "publish",
-    "measure": "data metrics recipe",
+    "measure": "callbacks data metrics recipe",
     "metrics": "convert data safetensors scipy sklearn PIL matplotlib",
     "hub": f"{KERAS} ml_dtypes safetensors convert foreign publish",
+    "recipe": "measure",
     "publish": f"{KERAS} huggingface_hub safetensors convert callbacks cards",
 }
 CONVERT_TOOLS = {"hdf5", "reader", "table", "tensor_bundle", "__init__"}

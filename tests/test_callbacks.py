@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import ganzoo
 from ganzoo import callbacks
+from ganzoo.data import ring
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.vanilla_gan import VanillaGAN
+from ganzoo.metrics import records
+from ganzoo.metrics.arrays import MetricError
+from ganzoo.metrics.features import Outputs
 
 
 def tiles(count, height=2, width=3, channels=1):
@@ -141,3 +146,114 @@ def test_stop_on_nan_leaves_sound_training_alone():
     images = np.random.RandomState(0).randint(0, 256, (8, 4, 4, 1), "uint8")
     gan.fit(images, batch_size=4, epochs=2, verbose=0, callbacks=[watch])
     assert watch.found is None and int(gan.step.numpy()) == 4
+
+
+# EvaluateEvery
+
+
+class Mean:
+    """An `Extractor` of the mean image in three places."""
+
+    name, sha256, resizer, dim, classes = "mean", "3" * 64, "none", 3, 0
+
+    def __call__(self, images):
+        features = images.reshape(len(images), -1)[:, [5, 30, 60]].astype("float32")
+        return Outputs(features, features[:, :0])
+
+
+def conditional():
+    gan = CGAN(8, 4, 4, num_classes=3, ema=ganzoo.EMA(0.5))
+    gan.compile()
+    return gan
+
+
+REALS = np.random.RandomState(0).randint(0, 256, (60, 8, 8, 1)).astype("uint8")
+LABELS = np.arange(60) % 3
+
+
+def watch(folder, **options):
+    names = ["fid", "coverage"]
+    return callbacks.EvaluateEvery(REALS, names, folder, extractor=Mean(), count=40, **options)
+
+
+def fit(gan, *watchers, epochs=2):
+    return gan.fit(
+        REALS, LABELS, batch_size=20, epochs=epochs, callbacks=list(watchers), verbose=0
+    )
+
+
+def test_metrics_join_the_logs_and_the_records(tmp_path):
+    gan = conditional()
+    history = fit(gan, watch(tmp_path), keras.callbacks.CSVLogger(tmp_path / "log.csv")).history
+    found = records.load(tmp_path / "records.json")
+    assert [r.model for r in found] == ["step 3"] * 2 + ["step 6"] * 2
+    assert history["fid-mean"] == [r.value for r in found if r.metric == "fid-mean"]
+    assert "coverage-mean" in (tmp_path / "log.csv").read_text().splitlines()[0]
+    assert found[0].ema and found[0].labels == "in turn" and found[0].n_fake == 40
+
+
+def test_the_best_model_is_that_of_the_metric(tmp_path, monkeypatch):
+    gan, watcher = conditional(), watch(tmp_path)
+    values = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(
+        callbacks,
+        "evaluate",
+        lambda *_, extractor, options, **about: [
+            records.Record(metric=f"{name}-mean", value=next(values), better=better, **about)
+            if name == "fid"
+            else records.Record(metric=f"{name}-mean", value=0.5, better=better, **about)
+            for name, better in (("fid", "lower"), ("coverage", "higher"))
+        ],
+    )
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(gan.generate(3, seed=1))
+
+    fit(gan, watcher, Look(), epochs=3)
+    best = ganzoo.load(tmp_path / "best")
+    np.testing.assert_array_equal(best.generate(3, seed=1), seen[1])
+    assert not np.array_equal(seen[1], seen[2])
+
+
+def test_measurements_wait_for_their_images(tmp_path):
+    fit(conditional(), watch(tmp_path, every_images=120), epochs=5)
+    steps = [r.model for r in records.load(tmp_path / "records.json")][::2]
+    assert steps == ["step 3", "step 9", "step 15"]
+
+
+def test_a_resumed_training_goes_on_with_the_best(tmp_path):
+    gan = conditional()
+    fit(gan, watch(tmp_path), epochs=2)
+    gan.save_weights(tmp_path / "state.weights.h5")
+    fit(gan, watch(tmp_path), epochs=1)  # lost
+    again = conditional()
+    again.load_weights(tmp_path / "state.weights.h5")
+    watcher = watch(tmp_path)
+    fit(again, watcher, epochs=1)
+    found = records.load(tmp_path / "records.json")
+    assert [r.model for r in found][::2] == ["step 3", "step 6", "step 9"]
+    assert watcher._best.value == min(r.value for r in found if r.metric == "fid-mean")
+
+
+def test_points_are_measured_by_their_mixture(tmp_path):
+    gan = VanillaGAN(
+        (2,), 4, (8,), output="linear", discriminator="leaky_relu", discriminator_widths=(8,)
+    )
+    gan.compile()
+    mixture = ring(8)
+    watcher = callbacks.EvaluateEvery(mixture, ["modes", "high_quality"], tmp_path, count=50)
+    gan.fit(mixture.sample(40), batch_size=20, epochs=1, callbacks=[watcher], verbose=0)
+    names = [record.metric for record in records.load(tmp_path / "records.json")]
+    assert names == ["modes", "high-quality"]
+    assert (tmp_path / "best" / "model.safetensors").is_file()
+
+
+def test_what_cannot_be_measured_is_refused_before_training(tmp_path):
+    with pytest.raises(MetricError, match="fidd"):
+        callbacks.EvaluateEvery(REALS, ["fidd"], tmp_path)
+    with pytest.raises(MetricError, match="extractor"):
+        callbacks.EvaluateEvery(REALS, ["fid"], tmp_path)
+    with pytest.raises(ValueError, match="kid"):
+        watch(tmp_path, best="kid")

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from harness import DEBIAN, no_network
+
 from ganzoo import data
 from ganzoo.data import Dataset
 
-DEBIAN = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
 def take(batches, count):
@@ -531,10 +532,6 @@ def test_misspelt_names_get_a_suggestion(tfds, tmp_path):
         data.stream(Dataset(name="cycle_gan/horse2zebr"), 2, data_dir=tmp_path)
 
 
-def no_network(*args, **kwargs):
-    raise socket.gaierror(-2, "Name or service not known")
-
-
 def test_no_network_is_one_clear_line(tfds, tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setattr(data.urllib.request, "getproxies", dict)
@@ -566,22 +563,6 @@ def test_gzip_header_is_restored():
     assert data._with_gzip_header(restored, "other", 0) == restored
     with pytest.raises(gzip.BadGzipFile, match="1f 8b 08"):
         data._with_gzip_header(b"PK\3\4" + bytes(20), "name", 0)
-
-
-@pytest.fixture(scope="session")
-def fashion_dir(tmp_path_factory):
-    """A data_dir with the genuine set, made from Debian's package without a network."""
-    if not DEBIAN.is_dir():
-        message = f"{DEBIAN} is absent; apt-get install dataset-fashion-mnist."
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    folder = tmp_path_factory.mktemp("tfds")
-    patch = pytest.MonkeyPatch()
-    with patch.context() as context:
-        context.setattr(socket, "getaddrinfo", no_network)
-        data.stream(Dataset(name="fashion_mnist", limit=1), 1, data_dir=folder)
-    return folder
 
 
 def test_fashion_mnist_is_the_published_one(fashion_dir):

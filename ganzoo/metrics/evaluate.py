@@ -194,7 +194,7 @@ def extract(
     Under a `tf.distribute` strategy with several replicas each of them takes its share of a batch.
 
     Args:
-        stream: uint8 [B, H, W, C] batches, or (batch, labels [B]).
+        stream: uint8 [N, H, W, C], or an iterable of such batches or of (batch, labels [B]).
         extractor: `Extractor`; may be `None` if only images are needed.
         needs: out of "moments", "features", "logits", "images", "labels".
         key: `Key` for the statistics, or `None`.
@@ -209,7 +209,7 @@ def extract(
     moments = StreamingStatistics(extractor.dim) if "moments" in needs else None
     spools = {need: _Spool() for need in needs - {"moments"}}
     count, size = 0, None
-    for batch in stream:
+    for batch in batches(stream):
         images, labels = batch if isinstance(batch, tuple) else (batch, None)
         images = check_images(images, channels=(1, 2, 3, 4) if network is None else (1, 3))
         size = _one_size(images, size)
@@ -295,13 +295,20 @@ class _Replicated:
         )
 
 
+def batches(stream) -> Iterable:
+    """A stream as it is, an array [N, ...] in parts."""
+    if not isinstance(stream, np.ndarray):
+        return stream
+    return (stream[start : start + BATCH] for start in range(0, len(stream), BATCH))
+
+
 def limited(stream, count, name) -> Iterator:
     """The first `count` images of a stream, in batches.
 
     Raises: TooFewSamplesError: the stream ends before.
     """
     left = count
-    for batch in stream:
+    for batch in batches(stream):
         images, labels = batch if isinstance(batch, tuple) else (batch, None)
         images, left = images[:left], left - len(images[:left])
         yield images if labels is None else (images, labels[: len(images)])
@@ -315,7 +322,7 @@ def limited(stream, count, name) -> Iterator:
 
 def mirrored(stream) -> Iterator:
     """Every batch of a stream, followed by its mirror image."""
-    for batch in stream:
+    for batch in batches(stream):
         yield batch
         if isinstance(batch, tuple):
             yield batch[0][:, :, ::-1], batch[1]
@@ -460,7 +467,8 @@ def evaluate(
     """Measures samples against real images; every stream is read once.
 
     Args:
-        fake: uint8 [B, H, W, C] batches, or (batch, labels [B]); see `samples`.
+        fake: uint8 [N, H, W, C], or an iterable of such batches or of (batch, labels [B]); see
+            `samples`.
         real: the same of real images; what `extract` or a cache kept of them; `Statistics` (also
             imported ones) where `fid` is all that is asked; `None` for metrics of samples only.
         names: out of `METRICS`; "fid" becomes the record "fid-<extractor>".

@@ -1,0 +1,105 @@
+"""Trains a shipped classifier and writes its weights and what was measured.
+
+    python docs/classifiers/train.py fashion OUT [--epochs 14]
+
+OUT gets `<name>-classifier.safetensors` (to lie in ganzoo/weights, its sha256 in
+ganzoo/metrics/classifier.py), `log.csv` and `result.json`.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+
+from ganzoo import data
+from ganzoo.metrics import classifier
+from ganzoo.metrics.records import versions
+
+SETS = {
+    "fashion": data.Dataset(name="fashion_mnist", label="label"),
+}
+CLASSES = {
+    "fashion": "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot".split(),
+}
+
+
+def split(name, part):
+    """(uint8 images [N, H, W, C], labels) of a split."""
+    import dataclasses
+
+    batches = list(data.labelled_images(dataclasses.replace(SETS[name], split=part)))
+    images, labels = (np.concatenate(parts) for parts in zip(*batches))
+    return images, labels if labels.ndim == 1 else labels > 0.5
+
+
+def right(learner, images, labels):
+    """bool [N], or [N, attributes]."""
+    logits = learner.predict(images.astype("float32"), batch_size=500, verbose=0)
+    return logits.argmax(axis=1) == labels if labels.ndim == 1 else (logits > 0) == labels
+
+
+class Log(keras.callbacks.Callback):
+    """Rows of `log.csv`."""
+
+    def __init__(self, images, labels):
+        super().__init__()
+        self.test, self.rows, self.begin = (images, labels), [], time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {
+            "epoch": epoch + 1,
+            "loss": logs["loss"],
+            "train_accuracy": logs["accuracy"],
+            "test_accuracy": float(right(self.model, *self.test).mean()),
+            "seconds": time.perf_counter() - self.begin,
+        }
+        self.rows.append(row)
+        print(row, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("name", choices=SETS)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--epochs", type=int, default=14)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    test = split(given.name, "test")
+    log, cpu = Log(*test), time.process_time()
+    network = classifier.train_classifier(
+        *split(given.name, "train"), epochs=given.epochs, callbacks=[log]
+    )
+    file = given.out / f"{given.name}-classifier.safetensors"
+    sha256 = classifier.save_classifier(network, file)
+    hits = right(network.logits_only(), *test)
+    names = CLASSES[given.name]
+    parts = hits.T if hits.ndim == 2 else [hits[test[1] == k] for k in range(len(names))]
+    result = {
+        "command": f"python docs/classifiers/train.py {given.name} OUT --epochs {given.epochs}",
+        "test_accuracy": float(hits.mean()),
+        "test_images": len(hits),
+        "test_accuracy_of": {name: float(part.mean()) for name, part in zip(names, parts)},
+        "parameters": network.count_params(),
+        "bytes": file.stat().st_size,
+        "sha256": sha256,
+        "seed": 0,
+        "wall_seconds": round(time.perf_counter() - log.begin, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "versions": versions(),
+    }
+    (given.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    with open(given.out / "log.csv", "w", newline="", encoding="utf-8") as table:
+        writer = csv.DictWriter(table, log.rows[0])
+        writer.writeheader()
+        writer.writerows(log.rows)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
