@@ -159,6 +159,37 @@ class Generator(keras.Model):
         return np.broadcast_to(np.asarray(labels, "float32"), wanted).copy()
 
 
+class StyleGenerator(Generator):
+    """A generator with an intermediate latent space: `synthesis(mapping(z))`.
+
+    Attributes:
+        style_dim: int > 0. Numbers of one w.
+        num_ws: int > 0. Layers that take a w each.
+    """
+
+    style_dim: int = 0
+    num_ws: int = 0
+
+    def mapping(self, z, labels=None, truncation=1.0, truncation_cutoff=None) -> tf.Tensor:
+        """float32 [N, num_ws, style_dim] of latents [N, latent_dim].
+
+        Args:
+            labels: int [N], or float [N, num_classes]; `None` for unconditional networks.
+            truncation: float. w moves towards the mean: mean + truncation (w - mean); 1 leaves it.
+            truncation_cutoff: int or `None`. Only the first so many layers move. Defaults to all.
+        """
+        raise NotImplementedError
+
+    def synthesis(self, ws, noise="const", seed=0) -> tf.Tensor:
+        """float32 [N, H, W, C] of ws [N, num_ws, style_dim]; about [-1, 1], not clipped.
+
+        Args:
+            noise: "const" (that which is stored), "none" or "random" (drawn from `seed`).
+            seed: int, or int32 [2]. The same seed draws the same noise.
+        """
+        raise NotImplementedError
+
+
 def check_label_range(labels, num_classes):
     """Raises `ValueError` that names the first label outside [0, num_classes)."""
     wrong = labels[(labels < 0) | (labels >= num_classes)]

@@ -57,8 +57,8 @@ class Recipe:
             steps).
         epoch_images: int > 0. Images between two backups, log lines and sample grids. Defaults to
             50,000.
-        metrics: names out of `ganzoo.metrics.evaluate.METRICS`, measured after every epoch; the best
-            model by the first of them lies in `best/`.
+        metrics: names out of `ganzoo.metrics.evaluate.METRICS`, measured after every epoch; the
+            best model by the first of them lies in `best/`.
         dtype: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         seed: int. Of the initial weights and the data order.
         published: what the paper reports, by metric. Never shown as measured here.

@@ -44,7 +44,7 @@ EAGER = {
     "latent_gan": f"{KERAS} gan ema generator losses penalties augment",
     "layers": f"{KERAS} layers",
     "losses": KERAS,
-    "metrics": f"{KERAS} errors fetch hub metrics",
+    "metrics": f"{KERAS} errors fetch generator hub metrics",
     "penalties": KERAS,
     "publish": "errors fetch hub",
     "recipe": f"{KERAS} gan data callbacks metrics publish",

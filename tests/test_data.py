@@ -5,7 +5,6 @@ import gzip
 import json
 import math
 import os
-import pathlib
 import socket
 import subprocess
 import sys
@@ -13,12 +12,10 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from harness import DEBIAN, no_network
 
 from ganzoo import data
 from ganzoo.data import Dataset
-
 
 
 def take(batches, count):

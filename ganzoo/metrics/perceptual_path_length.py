@@ -1,13 +1,15 @@
-"""Perceptual path length, the pieces without a network: latents, interpolation, reduction.
+"""Perceptual path length: how smoothly a generator follows its latents.
 
 PPL is the mean of d(G(z(t)), G(z(t + epsilon))) / epsilon^2 over random pairs of latents, with d a
 perceptual distance and z(t) on the path between the pair; percentiles 1 and 99 cut the tails.
+`perceptual_path_length` measures a generator; the other functions are its pieces in NumPy.
 """
 
 import dataclasses
 
 import numpy as np
 
+from ganzoo.generator import StyleGenerator
 from ganzoo.metrics.arrays import (
     MetricError,
     check_choice,
@@ -17,6 +19,8 @@ from ganzoo.metrics.arrays import (
 
 EPSILON = 1e-4  # StyleGAN and torch-fidelity
 TINY = 1e-7  # torch-fidelity: of lengths, and of 1 - |cosine|, below which slerp becomes lerp
+MARGIN = 8  # StyleGAN's crop of faces: rows 3/8 to 7/8, columns 2/8 to 6/8
+SPACES, SAMPLINGS, CROPS = ("z", "w"), ("full", "end"), ("none", "face")
 REFERENCES = ("stylegan", "torch-fidelity-any", "torch-fidelity-unit")
 
 
@@ -93,7 +97,7 @@ def path_length(
             50,000 and more are customary.
         epsilon: float > 0. Step along the path; 1 if the distances are divided by its square.
         lower_percentile, upper_percentile: float in [0, 100]. The bounds are samples (the next
-            lower and the next higher one) and are kept. Defaults to 1 and 99; ADA takes 0 and 100.
+            lower and the next higher one) and are kept. Defaults to 1 and 99.
     Returns: `PathLength`, std with divisor N. Compare one generator space, epsilon, sampling of t
         and crop only. Agrees with torch-fidelity and StyleGAN on the same distances (test).
     Raises:
@@ -122,6 +126,150 @@ def path_length(
         lower=float(lower),
         upper=float(upper),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What a reference does besides the formula.
+
+    Args:
+        samples: int. Pairs.
+        noise: "const" or "random": what per-pixel noise is while a pair is compared. Both ends of a
+            pair always have the same noise.
+        z: "slerp" (StyleGAN's, of unit vectors) or "lerp".
+        resizer: str. What the images go through before the perceptual network.
+    """
+
+    samples: int
+    noise: str
+    z: str
+    resizer: str
+
+
+STYLEGAN, TORCH_FIDELITY = "stylegan-256", "torch-fidelity-64"
+PROTOCOLS = {
+    "stylegan": Protocol(samples=100_000, noise="const", z="slerp", resizer=STYLEGAN),
+    "stylegan2-ada": Protocol(samples=50_000, noise="random", z="slerp", resizer=STYLEGAN),
+    "torch-fidelity": Protocol(samples=50_000, noise="const", z="lerp", resizer=TORCH_FIDELITY),
+}
+
+
+def metric_id(reference, space, sampling, crop="none") -> str:
+    """Such as "ppl-stylegan-wend-face": values of unlike ids never compare."""
+    return f"ppl-{reference}-{space}{sampling}" + ("" if crop == "none" else f"-{crop}")
+
+
+def perceptual_path_length(
+    generator,
+    similarity,
+    *,
+    space="z",
+    sampling="full",
+    crop="none",
+    reference="stylegan",
+    samples=None,
+    epsilon=EPSILON,
+    seed=2020,
+    batch_size=8,
+) -> PathLength:
+    """Mean perceptual distance per squared step along paths in latent space; lower is better.
+
+    Args:
+        generator: `ganzoo.generator.Generator` with normal latents, for "w" a `StyleGenerator`.
+            Classes are drawn at random, one for both ends.
+        similarity: function of two float32 [B, H, W, C] in about [0, 255] to distances [B] with an
+            attribute `resizer`; `features.similarity("vgg", resizer=PROTOCOLS[reference].resizer)`.
+        space: "z", or "w": the space of the path.
+        sampling: "full": points anywhere on the path, or "end": at its start.
+        crop: "none", or "face": rows 3/8 to 7/8 and columns 2/8 to 6/8 of the image. StyleGAN's
+            numbers are with "face" for every data set, those of StyleGAN2 and ADA ("ppl2")
+            without.
+        reference: "stylegan", "stylegan2-ada" or "torch-fidelity"; see `PROTOCOLS`.
+        samples: int > 0. Pairs. Defaults to the reference's: 100,000; 50,000; 50,000.
+        epsilon: float > 0. Defaults to 1e-4.
+        seed: int. Of latents, positions and classes.
+        batch_size: int > 0. Pairs at once.
+    Returns: `PathLength`; its id is `metric_id(reference, space, sampling, crop)`. Unbiased but for
+        the percentiles; the deviation of a mean of N is std / sqrt(N). Differs from "stylegan2-ada"
+        in that noise is drawn for each pair instead of each batch of pairs.
+    Raises: MetricError: an argument out of these, images too small to crop, or "w" without it.
+    Reference: Karras et al. 2019 (arXiv:1812.04948), section 4.1; 2020 (arXiv:1912.04958), 3.
+    """
+    for value, name, legal in (
+        (space, "space", SPACES),
+        (sampling, "sampling", SAMPLINGS),
+        (crop, "crop", CROPS),
+        (reference, "reference", PROTOCOLS),
+    ):
+        check_choice(value, name, legal)
+    protocol = PROTOCOLS[reference]
+    samples = protocol.samples if samples is None else samples
+    check_count(samples, "samples")
+    check_count(batch_size, "batch_size")
+    if similarity.resizer != protocol.resizer:
+        raise MetricError(
+            f"{reference!r} brings images through {protocol.resizer!r}; build `similarity` with "
+            f"`resizer={protocol.resizer!r}`. Received: resizer={similarity.resizer!r}"
+        )
+    if space == "w" and not isinstance(generator, StyleGenerator):
+        raise MetricError(
+            f"{type(generator).__name__} has no space w; measure with space='z'. "
+            "Received: space='w'"
+        )
+    random = np.random.RandomState(seed)
+    distances = np.empty(samples)
+    for start in range(0, samples, batch_size):
+        size = min(batch_size, samples - start)
+        pair = _ends(generator, random, size, space, sampling, protocol, epsilon)
+        first, second = (_cropped(images, crop) for images in pair)
+        distances[start : start + size] = similarity(first, second)
+    return path_length(distances, epsilon=epsilon)
+
+
+def _ends(generator, random, size, space, sampling, protocol, epsilon):
+    """Images in about [0, 255] of `size` paths at t, and at t + epsilon."""
+    latents = random.randn(size, 2, generator.latent_dim).astype(np.float32)
+    t = random.uniform(size=(size, 1)) if sampling == "full" else np.zeros((size, 1))
+    seed, labels = int(random.randint(1 << 31)), None
+    if generator.num_classes:
+        labels = random.randint(0, generator.num_classes, size).astype("int32")
+    draw = _style_images if isinstance(generator, StyleGenerator) else _images
+    ends = latents[:, 0], latents[:, 1]
+    if space == "z":
+        between = slerp if protocol.z == "slerp" else lerp
+        points = [between(*ends, position) for position in (t, t + epsilon)]
+        return [draw(generator, z, labels, protocol.noise, seed) for z in points]
+    ws = [np.asarray(generator.mapping(z, labels)) for z in ends]
+    flat = [w.reshape(size, -1) for w in ws]
+    points = [lerp(*flat, position).reshape(ws[0].shape) for position in (t, t + epsilon)]
+    return [_scaled(generator.synthesis(w, noise=protocol.noise, seed=seed)) for w in points]
+
+
+def _style_images(generator, latents, labels, noise, seed):
+    ws = generator.mapping(latents, labels)
+    return _scaled(generator.synthesis(ws, noise=noise, seed=seed))
+
+
+def _images(generator, latents, labels, noise, seed):
+    inputs = latents if labels is None else [latents, labels]
+    return _scaled(generator(inputs, training=False))
+
+
+def _scaled(images):
+    """[-1, 1] to [0, 255], as floats."""
+    return (np.asarray(images, np.float32) + 1.0) * 127.5
+
+
+def _cropped(images, crop):
+    if crop == "none":
+        return images
+    part = images.shape[1] // MARGIN
+    if part == 0:
+        raise MetricError(
+            f"The crop of faces needs images of at least {MARGIN} pixels. "
+            f"Received: images of shape {images.shape}"
+        )
+    return images[:, 3 * part : 7 * part, 2 * part : 6 * part]
 
 
 def _checked_path(start, end, t):
