@@ -93,7 +93,9 @@ class ClassifierExtractor:
         self.attributes = tuple(attributes)
         self.dim = network.sizes["widths"][-1]
         self.classes = 0 if attributes else network.sizes["classes"]
-        self._run = tf.function(self.forward, reduce_retracing=True)
+        sizes = network.sizes
+        shape = (None, sizes["image_size"], sizes["image_size"], sizes["channels"])
+        self._run = tf.function(self.forward, input_signature=[tf.TensorSpec(shape, tf.uint8)])
 
     def forward(self, images):
         """(features, logits) as tensors, for use in a graph or in `strategy.run`."""
@@ -140,7 +142,7 @@ class Shipped:
 
 SHIPPED = {
     "fashion": Shipped(
-        sha256="",
+        sha256="3ff1ef6f125bffcf14a497cd2f7523a158ff13cfe76f51bac031a58566a3c6a7",
         sizes={"image_size": 28, "channels": 1, "classes": 10},
     ),
 }
@@ -218,7 +220,8 @@ def train_classifier(
     learner = network.logits_only()
     learner.compile(keras.optimizers.Adam(schedule), loss, metrics=[accuracy])
     data = _batches(images, targets, seed, flip, shift)
-    learner.fit(data, epochs=epochs, steps_per_epoch=steps, callbacks=list(callbacks), verbose=0)
+    plan = {"epochs": epochs, "steps_per_epoch": steps, "shuffle": False}
+    learner.fit(data, **plan, callbacks=list(callbacks), verbose=0)
     return network
 
 

@@ -33,7 +33,6 @@ PROTOCOL = (
     "n_fake",
     "truncation",
     "ema",
-    "labels",
     "settings",
 )
 

@@ -50,7 +50,6 @@ OTHER = {
     "n_fake": 10_000,
     "truncation": 0.7,
     "ema": False,
-    "labels": "in turn",
     "settings": {"reference": "pytorch-fid"},
 }
 
@@ -72,7 +71,7 @@ def test_all_differences_are_told_at_once():
         check_alike([record(), record(resizer="clean", split="test")])
 
 
-@pytest.mark.parametrize("field", ["seed", "model", "weights", "command"])
+@pytest.mark.parametrize("field", ["seed", "labels", "model", "weights", "command"])
 def test_what_describes_the_model_may_differ(field):
     check_alike([record(), record(**{field: "another"})])
 
