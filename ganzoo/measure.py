@@ -9,6 +9,7 @@ from ganzoo.errors import GanzooError
 from ganzoo.metrics.records import Record
 
 COUNT = 10_000
+SUBSET = 1000  # of KID, where there are as many images
 OF_IMAGES = ("fid", "kid", "precision", "recall", "density", "coverage")
 OF_CLASSES = ("is", "modes", "high-quality", "mode-kl")
 WITHOUT_DATA = ("ms-ssim",)
@@ -97,8 +98,8 @@ def measure(
     compared = any(evaluation.METRICS[n].of == "both" for n in names)
     if compared and dataset is None:
         raise MeasureError(
-            f"{str(name)!r} does not say which data it was trained on; give `dataset` (--data), a "
-            f"TFDS name or a folder, or take metrics of samples only: {list(WITHOUT_DATA)}. "
+            f"{str(name)!r} does not say which data it was trained on; give `dataset` (--dataset), "
+            f"a TFDS name or a folder, or take metrics of samples only: {list(WITHOUT_DATA)}. "
             f"Received: metrics={names}"
         )
     extractor = load_features(features, weights) if needs_features(names) else None
@@ -107,11 +108,14 @@ def measure(
         return evaluation.evaluate(stream, None, names, **about)
     dataset = _of_split(dataset, split, data_dir)
     cached = dataset.name != "folder"  # whose files may change
+    n_real = n_real or min(count, data.count(dataset, data_dir=data_dir))
+    fewest = min(count, n_real)
     return evaluation.evaluate(
         stream,
         real_images(dataset, data_dir, names),
         names,
-        n_real=n_real or min(count, data.count(dataset, data_dir=data_dir)),
+        n_real=n_real,
+        options={"kid": {"subset_size": fewest}} if "kid" in names and fewest < SUBSET else None,
         data=describe(dataset),
         split=dataset.split,
         cache_dir=fetch.home() / "statistics" if cached else None,

@@ -17,6 +17,7 @@ import pytest
 
 import ganzoo
 from ganzoo import errors, foreign, hub, publish
+from ganzoo.metrics import classifier
 
 FILE_LIMIT, PACKAGE_LIMIT = 8_000_000, 40_000_000  # bytes
 ROWS = hub.manifest()
@@ -287,6 +288,7 @@ def test_the_package_stays_small():
     folder = hub.HERE / "weights"
     assert sum(path.stat().st_size for path in folder.rglob("*")) <= PACKAGE_LIMIT
     published = {file_of(name)[1].name for name in SHIPPED}
+    published |= {f"{name}-classifier.safetensors" for name in classifier.SHIPPED}
     assert {path.name for path in folder.glob("*.safetensors")} == published
 
 
