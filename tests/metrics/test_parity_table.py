@@ -17,7 +17,7 @@ def test_the_table_is_what_the_script_computes(parity, root):
     text = (root / "docs" / "metrics.md").read_text("utf-8")
     written = text.split(parity.BEGIN)[1].split(parity.END)[0].splitlines()[2:]
     found = parity.rows()
-    assert len(written) == len(found) > 80
+    assert len(written) == len(found) > 70
     for line, row in zip(written, found):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         assert cells[:2] == [row.metric, row.reference]

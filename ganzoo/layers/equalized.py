@@ -1,0 +1,136 @@
+"""Layers with an equalised learning rate: kernels are stored as N(0, 1) and scaled at run time."""
+
+import keras
+import tensorflow as tf
+
+
+class _Equalized(keras.layers.Layer):
+    """What the layers share: the raw kernel, its scale, and the bias.
+
+    The kernel in use is kernel * gain * lr_multiplier / sqrt(fan_in), the bias bias *
+    lr_multiplier; the kernel begins as N(0, 1) / lr_multiplier.
+    """
+
+    def __init__(
+        self,
+        *,
+        gain=1.0,
+        lr_multiplier=1.0,
+        use_bias=True,
+        kernel_initializer=None,
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not (gain > 0 and lr_multiplier > 0):
+            raise ValueError(
+                "`gain` and `lr_multiplier` must be above 0. "
+                f"Received: gain={gain!r}, lr_multiplier={lr_multiplier!r}"
+            )
+        self.gain, self.lr_multiplier, self.use_bias = gain, lr_multiplier, use_bias
+        normal = keras.initializers.RandomNormal(stddev=1.0 / lr_multiplier)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer or normal)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.bias = None
+
+    def _add(self, kernel_shape, outputs):
+        self.kernel = self.add_weight(
+            shape=kernel_shape, initializer=self.kernel_initializer, name="kernel"
+        )
+        fan_in = 1
+        for size in kernel_shape[:-1]:
+            fan_in *= size
+        self.scale = self.gain * self.lr_multiplier / fan_in**0.5
+        if self.use_bias:
+            self.bias = self.add_weight(
+                shape=(outputs,), initializer=self.bias_initializer, name="bias"
+            )
+
+    def scaled_kernel(self):
+        """The kernel in use, in the compute dtype."""
+        return tf.cast(self.kernel * self.scale, self.compute_dtype)
+
+    def scaled_bias(self):
+        """The bias in use, in the compute dtype; `None` without one."""
+        if self.bias is None:
+            return None
+        return tf.cast(self.bias * self.lr_multiplier, self.compute_dtype)
+
+    def get_config(self):
+        serialize = keras.initializers.serialize
+        return {
+            **super().get_config(),
+            "gain": self.gain,
+            "lr_multiplier": self.lr_multiplier,
+            "use_bias": self.use_bias,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable(package="ganzoo")
+class EqualizedDense(_Equalized):
+    """Fully connected layer with an equalised learning rate.
+
+    Args:
+        units: int > 0.
+        gain: float > 0. Of the kernel: sqrt(2) before a leaky ReLU without a gain of its own.
+        lr_multiplier: float > 0. How much slower than others the layer learns, 0.01 in StyleGAN's
+            mapping networks.
+        use_bias: bool.
+        kernel_initializer: of the raw kernel. Defaults to N(0, 1 / lr_multiplier^2).
+        bias_initializer: of the raw bias.
+    Input shape: float [B, D].
+    Output shape: float [B, units].
+    Reference: Karras et al. 2018 (arXiv:1710.10196), section 4.1.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        self._add((input_shape[-1], self.units), self.units)
+
+    def call(self, inputs):
+        x = tf.matmul(inputs, self.scaled_kernel())
+        return x if self.bias is None else x + self.scaled_bias()
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable(package="ganzoo")
+class EqualizedConv2D(_Equalized):
+    """Convolution with an equalised learning rate; borders are padded with zeros.
+
+    Args:
+        filters: int > 0.
+        kernel_size: int > 0, odd for "same" padding without a shift.
+        gain, lr_multiplier, use_bias, kernel_initializer, bias_initializer: see `EqualizedDense`.
+    Input shape: float [B, H, W, C].
+    Output shape: float [B, H, W, filters].
+    Reference: Karras et al. 2018 (arXiv:1710.10196), section 4.1.
+    """
+
+    def __init__(self, filters, kernel_size, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size = filters, kernel_size
+
+    def build(self, input_shape):
+        size = self.kernel_size
+        self._add((size, size, input_shape[-1], self.filters), self.filters)
+
+    def call(self, inputs):
+        x = tf.nn.conv2d(inputs, self.scaled_kernel(), 1, "SAME")
+        return x if self.bias is None else tf.nn.bias_add(x, self.scaled_bias())
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        config = {"filters": self.filters, "kernel_size": self.kernel_size}
+        return {**super().get_config(), **config}
