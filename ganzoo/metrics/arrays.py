@@ -1,4 +1,8 @@
-"""What the metrics share: their errors, checks of feature matrices, and distances tile by tile."""
+"""What the metrics share: their errors, matrices in files, checks, and distances tile by tile."""
+
+import os
+import tempfile
+import warnings
 
 import numpy as np
 
@@ -19,11 +23,92 @@ class TooFewSamplesError(MetricError):
     """The stream is empty, or has fewer samples than the metric needs."""
 
 
+class Spool:
+    """Rows that go to an unnamed file and are read from it a part at a time, as an array.
+
+    It has what the metrics need of one: `len`, `shape`, `dtype`, `mean(axis=0)`, and rows by a
+    slice, by an integer array or by a mask. Nothing of it stays in memory.
+
+    Raises: MetricError: rows of another shape or dtype than the first ones.
+    """
+
+    def __init__(self):
+        self._file = tempfile.TemporaryFile()
+        self._row = None  # an empty array of the rows' shape and dtype
+        self._count = 0
+
+    def append(self, rows):
+        """Adds rows [B, ...]."""
+        rows = np.ascontiguousarray(rows)
+        if self._row is None:
+            self._row = np.empty((0, *rows.shape[1:]), rows.dtype)
+        if rows.shape[1:] != self._row.shape[1:] or rows.dtype != self._row.dtype:
+            raise MetricError(
+                "Expected rows of one shape and dtype. Received: "
+                f"{self._row.shape[1:]} {self._row.dtype} and {rows.shape[1:]} {rows.dtype}"
+            )
+        self._file.write(rows.data if rows.size else b"")
+        self._count += len(rows)
+
+    def __len__(self):
+        return self._count
+
+    @property
+    def shape(self):
+        return (self._count, *self._row.shape[1:])
+
+    @property
+    def ndim(self):
+        return self._row.ndim
+
+    @property
+    def dtype(self):
+        return self._row.dtype
+
+    def __getitem__(self, rows):
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(self._count)
+            return self._read(start, max(stop, start))[::step] if step > 0 else self._some(
+                np.arange(start, stop, step)
+            )
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        return self._read(int(rows), int(rows) + 1)[0] if rows.ndim == 0 else self._some(rows)
+
+    def __array__(self, dtype=None, copy=None):
+        return self._read(0, self._count).astype(dtype or self.dtype, copy=False)
+
+    def mean(self, axis=0, dtype=np.float64, out=None):
+        """The mean row; `axis` is 0."""
+        total = np.zeros(self.shape[1:], dtype)
+        for start in range(0, self._count, TILE_ROWS):
+            total += self[start : start + TILE_ROWS].sum(axis=0, dtype=dtype)
+        return total / self._count
+
+    def _some(self, indices):
+        found = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        for place, index in enumerate(indices):
+            found[place] = self._read(int(index), int(index) + 1)[0]
+        return found
+
+    def _read(self, start, stop):
+        self._file.flush()
+        shape = (stop - start, *self.shape[1:])
+        size = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        found = np.empty(shape, self.dtype)
+        view, place = memoryview(found).cast("B") if found.size else b"", 0
+        while place < len(view):  # a read gives 2 GiB at most
+            place += os.preadv(self._file.fileno(), [view[place:]], start * size + place)
+        return found
+
+
 def checked_features(features, name="features", *, minimum=1, dimension=None) -> np.ndarray:
     """A real, finite matrix of at least `minimum` rows; only half precision is converted.
 
     Args:
-        features: array [N, D], any real dtype; float16 and bfloat16 become float32.
+        features: array [N, D], any real dtype; float16 and bfloat16 become float32. A `Spool` stays
+            one.
         name: str. What to call it in the message.
         minimum: int > 0. The least N.
         dimension: int or `None`. What D must be.
@@ -33,9 +118,10 @@ def checked_features(features, name="features", *, minimum=1, dimension=None) ->
         NonFiniteError: NaN or infinity.
         MetricError: another rank, dtype or D.
     """
-    features = np.asarray(features)
+    if not isinstance(features, Spool):
+        features = np.asarray(features)
     if features.dtype.name in ("float16", "bfloat16"):
-        features = features.astype(np.float32)
+        features = np.asarray(features).astype(np.float32)
     numeric = np.issubdtype(features.dtype, np.floating) or features.dtype.kind in "iu"
     if features.ndim != 2 or features.shape[1] == 0 or not numeric:
         raise MetricError(
@@ -80,25 +166,65 @@ def checked_probabilities(probabilities, name="probabilities", *, minimum=1) -> 
     return probabilities
 
 
-def checked_images(images, name="images", *, minimum=1) -> np.ndarray:
-    """uint8 [N, H, W, C]; other dtypes are refused because their range would be guessed.
+def checked_images(images, name="images", *, minimum=1, channels=(1, 2, 3, 4)):
+    """Images as every metric wants them: uint8 [N, H, W, C] in 0..255.
 
+    Args:
+        images: array, tensor, list of images [H, W, C], or a `Spool`, which stays one.
+        name: str. What to call them in the message.
+        minimum: int > 0. The least N.
+        channels: numbers of channels that are right.
     Raises:
         TooFewSamplesError: fewer than `minimum` images.
-        MetricError: another rank or dtype.
+        MetricError: images that differ in size; floats, in [0, 1], [-1, 1] or else, whose range
+            would be guessed; or another number of channels.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.dtype != np.uint8 or 0 in images.shape[1:]:
+    if not isinstance(images, Spool):
+        images = _one_array(images, name)
+    if images.dtype != np.uint8:
+        raise MetricError(f"`{name}` are uint8 in 0..255. Received: {what_floats(images)}")
+    if images.ndim != 4 or 0 in images.shape[1:] or images.shape[-1] not in channels:
         raise MetricError(
-            f"`{name}` is uint8 [N, H, W, C] in [0, 255]; convert floats in [-1, 1] with "
-            f"`np.clip(np.rint({name} * 127.5 + 127.5), 0, 255).astype('uint8')`. "
-            f"Received: shape={images.shape}, dtype={images.dtype}"
+            f"`{name}` are [N, H, W, C] with at least one pixel, and "
+            f"{' or '.join(map(str, channels))} channels last. Received: shape={images.shape}"
         )
     if len(images) < minimum:
         raise TooFewSamplesError(
-            f"`{name}` needs at least {minimum} images. Received: {len(images)} images"
+            f"`{name}` needs at least {minimum} image{'s' * (minimum > 1)}. Received: {len(images)}"
+        )
+    if not isinstance(images, Spool) and images.max(initial=0) == 1:
+        warnings.warn(
+            f"No pixel of `{name}` is above 1: were floats in [0, 1] cast to uint8 without "
+            "multiplying by 255?",
+            stacklevel=3,
         )
     return images
+
+
+def _one_array(images, name):
+    if isinstance(images, (list, tuple)) or np.asarray(images).dtype == object:
+        shapes = sorted({np.shape(image) for image in images})
+        if len(shapes) > 1:
+            raise MetricError(
+                f"`{name}` are of one size; resize or crop them before measuring, and say how. "
+                f"Received: {len(images)} images of sizes {shapes[:4]}"
+            )
+    return np.asarray(images)
+
+
+def what_floats(images):
+    """Dtype, range and next step for images that are not uint8."""
+    if not np.issubdtype(images.dtype, np.number) or not images.size:
+        return f"dtype={images.dtype}, shape={images.shape}"
+    low, high = float(np.min(images)), float(np.max(images))
+    found = f"dtype={images.dtype}, values {low:.6g} to {high:.6g}"
+    if np.isnan(low) or np.isnan(high):
+        return f"{found}. There is NaN among them"
+    if low >= 0 and high <= 1:
+        return f"{found}; `np.rint(255 * images).astype('uint8')` converts [0, 1]"
+    if low >= -1 and high <= 1:
+        return f"{found}; `np.rint(127.5 * (images + 1)).astype('uint8')` converts [-1, 1]"
+    return f"{found}; if they are in [0, 255], round them and say so in the record"
 
 
 def check_choice(value, name, choices):
@@ -159,12 +285,15 @@ def distance_tiles(a, b):
             yield rows, columns, np.maximum(tile, 0.0, out=tile), scales
 
 
-def row_distances(a, b) -> np.ndarray:
-    """float64 [N], |a_i - b_i| from the differences: equal pairs give equal numbers, bit by bit."""
+def row_distances(a, b, places=None) -> np.ndarray:
+    """float64 [N], |a_i - b_i| from the differences: equal pairs give equal numbers, bit by bit.
+
+    Args: places: int [N] or `None`. Rows of `b` to take instead, a part at a time.
+    """
     distances = np.empty(len(a))
     step = max(1, (1 << 21) // a.shape[1])
     for start in range(0, len(a), step):
         rows = slice(start, start + step)
-        difference = a[rows].astype(np.float64) - b[rows]
+        difference = a[rows].astype(np.float64) - b[rows if places is None else places[rows]]
         distances[rows] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     return distances

@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from ganzoo import fetch, hub
 from ganzoo.errors import HashError
-from ganzoo.metrics.arrays import MetricError, check_choice
-from ganzoo.metrics.features import Outputs, check_images
+from ganzoo.metrics.arrays import MetricError, check_choice, checked_images
+from ganzoo.metrics.features import Outputs
 
 WEIGHTS = pathlib.Path(hub.__file__).parent / "weights"
 RATE, SMOOTHING = 2e-3, 0.05
@@ -102,7 +102,7 @@ class ClassifierExtractor:
         return self.network(tf.cast(images, "float32"), training=False)
 
     def __call__(self, images):
-        images = check_images(images)
+        images = checked_images(images)
         size, channels = self.network.sizes["image_size"], self.network.sizes["channels"]
         if images.shape[1:] != (size, size, channels):
             raise MetricError(
@@ -203,7 +203,7 @@ def train_classifier(
     Returns: `Classifier`.
     Raises: MetricError: images or labels of another form.
     """
-    images, labels = check_images(images, channels=(1, 2, 3, 4)), np.asarray(labels)
+    images, labels = checked_images(images, channels=(1, 2, 3, 4)), np.asarray(labels)
     exclusive = labels.ndim == 1
     if len(labels) != len(images) or images.shape[1] != images.shape[2] or len(images) < BATCH:
         raise MetricError(

@@ -23,7 +23,6 @@ temporary files, so that memory does not grow with their number.
 import dataclasses
 import inspect
 import itertools
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -41,11 +40,13 @@ from ganzoo.metrics import (
 from ganzoo.metrics.arrays import (
     MetricError,
     NonFiniteError,
+    Spool,
     TooFewSamplesError,
     check_choice,
     check_count,
+    checked_images,
 )
-from ganzoo.metrics.features import Extractor, Outputs, check_images
+from ganzoo.metrics.features import Extractor, Outputs
 from ganzoo.metrics.records import Record
 from ganzoo.metrics.statistics import (
     Key,
@@ -142,29 +143,6 @@ def samples(generator, count, *, batch_size=BATCH, seed=0, labels=None, **option
         yield images if labels is None else (images, given)
 
 
-class _Spool:
-    """Rows that wait in an unnamed file until all are there."""
-
-    def __init__(self):
-        self._file = tempfile.TemporaryFile()
-        self._shape, self._dtype, self._count = None, None, 0
-
-    def append(self, rows):
-        rows = np.ascontiguousarray(rows)
-        if self._shape is None:
-            self._shape, self._dtype = rows.shape[1:], rows.dtype
-        self._file.write(rows.data)
-        self._count += len(rows)
-
-    def array(self) -> np.ndarray:
-        """Read-only, in the file."""
-        self._file.flush()
-        shape = (self._count, *self._shape)
-        if 0 in shape:
-            return np.empty(shape, self._dtype)
-        return np.memmap(self._file, self._dtype, "r", shape=shape)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Extracted:
     """What a pass over a stream leaves; `None` for what no metric needed.
@@ -172,18 +150,18 @@ class Extracted:
     Args:
         count: int > 0. Images.
         statistics: `Statistics` of the features.
-        features: float32 [count, D].
-        logits: float32 [count, K].
-        images: uint8 [count, H, W, C].
-        labels: array [count].
+        features: `Spool` or array, float32 [count, D].
+        logits: the same, float32 [count, K].
+        images: the same, uint8 [count, H, W, C].
+        labels: the same, [count].
     """
 
     count: int
     statistics: Statistics | None = None
-    features: np.ndarray | None = None
-    logits: np.ndarray | None = None
-    images: np.ndarray | None = None
-    labels: np.ndarray | None = None
+    features: Spool | np.ndarray | None = None
+    logits: Spool | np.ndarray | None = None
+    images: Spool | np.ndarray | None = None
+    labels: Spool | np.ndarray | None = None
 
 
 def extract(
@@ -207,11 +185,11 @@ def extract(
     needs = set(needs)
     network = _network(extractor, needs)
     moments = StreamingStatistics(extractor.dim) if "moments" in needs else None
-    spools = {need: _Spool() for need in needs - {"moments"}}
+    spools = {need: Spool() for need in needs - {"moments"}}
     count, size = 0, None
     for batch in batches(stream):
         images, labels = batch if isinstance(batch, tuple) else (batch, None)
-        images = check_images(images, channels=(1, 2, 3, 4) if network is None else (1, 3))
+        images = checked_images(images, channels=(1, 2, 3, 4) if network is None else (1, 3))
         size = _one_size(images, size)
         found = {"images": images, "labels": labels}
         if network is not None:
@@ -228,8 +206,7 @@ def extract(
     if count == 0:
         raise TooFewSamplesError("The stream of images is empty; nothing came out of it.")
     statistics = None if moments is None else moments.result(_counted(key, count))
-    arrays = {need: spool.array() for need, spool in spools.items()}
-    return Extracted(count=count, statistics=statistics, **arrays)
+    return Extracted(count=count, statistics=statistics, **spools)
 
 
 def _one_size(images, size):
@@ -400,13 +377,13 @@ def _prdc(neighbours):
 
 def _is(real, fake, options):
     settings = _settings(inception_score.inception_score, options)
-    found = inception_score.inception_score(fake.logits, **options)
+    found = inception_score.inception_score(np.asarray(fake.logits), **options)
     return {"value": _Value(found.mean, found.std, {**settings, "deviation": "splits"})}
 
 
 def _modes(real, fake, options):
     settings = _settings(mode_coverage.label_coverage, options)
-    probabilities = tf.nn.softmax(fake.logits.astype(np.float64)).numpy()
+    probabilities = tf.nn.softmax(np.asarray(fake.logits, np.float64)).numpy()
     return _of_coverage(mode_coverage.label_coverage(probabilities, **options), settings)
 
 
@@ -419,7 +396,8 @@ def _of_coverage(found, settings):
 def _swd(real, fake, options):
     settings = _settings(swd.sliced_wasserstein, options)
     count = min(real.count, fake.count)  # sorted projections are compared one by one
-    found = swd.sliced_wasserstein(real.images[:count], fake.images[:count], **options)
+    sides = (side.images if side.count == count else side.images[:count] for side in (real, fake))
+    found = swd.sliced_wasserstein(*sides, **options)
     return {"value": _Value(found.mean, None, {**settings, "images": count})}
 
 

@@ -17,7 +17,6 @@ of `ganzoo.fetch`; `weights=` names a local file instead, whose sha256 then is t
 import dataclasses
 import hashlib
 import pathlib
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -25,12 +24,13 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo import fetch, hub
-from ganzoo.metrics.arrays import MetricError
+from ganzoo.metrics.arrays import MetricError, checked_images, what_floats
 from ganzoo.metrics.inception import OUTPUTS, SIZE, inception, select
 from ganzoo.metrics.lpips import LPIPS
 from ganzoo.metrics.resize import resize, resize_float
 
 WEIGHTS = "model.safetensors"
+GRAY_OR_RGB = (1, 3)
 PUBLISHED = "published"
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _RELEASES = "https://github.com/{}/releases/download/{}/{}-2015-12-05-6726825d.pth"
@@ -116,55 +116,6 @@ class Extractor(Protocol):
         """Outputs of uint8 [B, H, W, C] images in 0..255."""
 
 
-def check_images(images, channels=(1, 3)):
-    """Images as every metric wants them: uint8 [B, H, W, C], B > 0.
-
-    Args:
-        images: array, tensor, or list of images [H, W, C].
-        channels: tuple of int. Numbers of channels that are right. Defaults to (1, 3).
-    Returns: uint8 array.
-    Raises: MetricError: if images differ in size; are floats, in [0, 1], [-1, 1] or else; are none;
-        or have another number of channels.
-    """
-    if isinstance(images, (list, tuple)) or np.asarray(images).dtype == object:
-        shapes = sorted({np.shape(image) for image in images})
-        if len(shapes) > 1:
-            raise MetricError(
-                "Expected images of one size; resize or crop them before measuring, and say how. "
-                f"Received: {len(images)} images of sizes {shapes[:4]}"
-            )
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise MetricError(f"Expected uint8 images in 0..255. Received: {_what_floats(images)}")
-    if images.ndim != 4 or 0 in images.shape or images.shape[-1] not in channels:
-        raise MetricError(
-            "Expected images [B, H, W, C] with at least one image and pixel, and "
-            f"{' or '.join(map(str, channels))} channels last. Received: shape={images.shape}"
-        )
-    if images.max() == 1:
-        warnings.warn(
-            "No pixel of a batch of uint8 images is above 1: were floats in [0, 1] cast without "
-            "multiplying by 255?",
-            stacklevel=3,
-        )
-    return images
-
-
-def _what_floats(images):
-    """Dtype, range and next step for images that are not uint8."""
-    if not np.issubdtype(images.dtype, np.number) or not images.size:
-        return f"dtype={images.dtype}, shape={images.shape}"
-    low, high = float(np.min(images)), float(np.max(images))
-    found = f"dtype={images.dtype}, values {low:.6g} to {high:.6g}"
-    if np.isnan(low) or np.isnan(high):
-        return f"{found}. There is NaN among them"
-    if low >= 0 and high <= 1:
-        return f"{found}; `np.rint(255 * images).astype('uint8')` converts [0, 1]"
-    if low >= -1 and high <= 1:
-        return f"{found}; `np.rint(127.5 * (images + 1)).astype('uint8')` converts [-1, 1]"
-    return f"{found}; if they are in [0, 255], round them and say so in the record"
-
-
 def _spans_8_bits(images):
     """Whether floats may be meant as [0, 255]: a black image may, one in [0, 1] may not."""
     low, high = images.min(), images.max()
@@ -245,7 +196,7 @@ class InceptionExtractor:
         return features, logits
 
     def __call__(self, images):
-        images = check_images(images)
+        images = checked_images(images, channels=GRAY_OR_RGB)
         compiled = _compiled(self._compiled, self.forward, images)
         return Outputs(*(found.numpy() for found in compiled(images)))
 
@@ -344,7 +295,7 @@ class Similarity:
 
         Args: first, second: [B, H, W, 1 or 3], uint8, or float32 in [0, 255]: path lengths are
             made of steps too small for 8 bits.
-        Raises: MetricError: if floats look like [0, 1] or [-1, 1], or as `check_images`;
+        Raises: MetricError: if floats look like [0, 1] or [-1, 1], or as `checked_images`;
             ValueError: if shapes differ.
         """
         first, second = (self._checked(images) for images in (first, second))
@@ -353,11 +304,11 @@ class Similarity:
     def _checked(self, images):
         images = np.asarray(images)
         if images.dtype != np.float32:
-            images = check_images(images)
+            images = checked_images(images, channels=GRAY_OR_RGB)
         elif images.ndim != 4 or not images.size or not _spans_8_bits(images):
             raise MetricError(
                 "Expected uint8 images, or float32 ones [B, H, W, C] in [0, 255]. "
-                f"Received: {_what_floats(images)}, shape={images.shape}"
+                f"Received: {what_floats(images)}, shape={images.shape}"
             )
         images = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
         return images.astype(np.float32)

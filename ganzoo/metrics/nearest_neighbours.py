@@ -60,7 +60,7 @@ def nearest(queries, references, count=1, *, within="all rows") -> Neighbours:
             tile[own - rows.start, own - columns.start] = np.inf
         _merge(best[rows], indices[rows], tile, columns.start)
     distances = np.stack(
-        [row_distances(queries, references[indices[:, k]]) for k in range(count)], axis=1
+        [row_distances(queries, references, indices[:, k]) for k in range(count)], axis=1
     )
     order = np.lexsort((indices, distances), axis=1)
     return Neighbours(

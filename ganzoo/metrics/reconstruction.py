@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
-from ganzoo.metrics.features import check_images
+from ganzoo.metrics.arrays import MetricError, TooFewSamplesError, checked_images
 
 PEAK = 255.0
 
@@ -99,8 +98,7 @@ def _mean(values):
 
 
 def _checked(expected, found):
-    channels = (1, 2, 3, 4)
-    expected, found = check_images(expected, channels), check_images(found, channels)
+    expected, found = checked_images(expected), checked_images(found)
     if expected.shape != found.shape:
         raise MetricError(
             "Each picture is compared with the one it should be; give batches of one shape. "

@@ -4,7 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError, check_count, checked_images
+from ganzoo.metrics.arrays import (
+    MetricError,
+    Spool,
+    TooFewSamplesError,
+    check_count,
+    checked_images,
+)
 
 PATCH = 7  # pixels, ProGAN section 5
 PATCHES_PER_IMAGE = 128
@@ -12,6 +18,7 @@ REPEATS, DIRECTIONS = 4, 128
 SMALLEST = 16  # pixels: height of the last level
 KERNEL = np.float32([1, 4, 6, 4, 1]) / np.float32(16)  # binomial, as cv2.pyrDown
 BATCH = 64  # images that go through the pyramid at once
+ROWS, COLUMNS = 1 << 16, 16  # patches and directions that are projected at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +44,9 @@ def sliced_wasserstein(
         patches_per_image: int > 0. Defaults to 128.
         repeats: int > 0. Directions are 128 times as many. Defaults to 4.
     Returns: `SlicedWasserstein`, all >= 0. Large scales show structure, small ones texture. Biased
-        upwards by 1 / sqrt(N): compare equal N only; ProGAN takes 16,384. Memory: 75 kB per RGB
-        image of each set. The pyramid and the distance of given patches equal ProGAN's (test);
-        places and directions are other random numbers.
+        upwards by 1 / sqrt(N): compare equal N only; ProGAN takes 16,384. Memory: 16 kB per image,
+        and 150 kB per RGB image in temporary files. The pyramid and the distance of given patches
+        equal ProGAN's (test); places and directions are other random numbers.
     Raises:
         TooFewSamplesError: no images.
         MetricError: another dtype, unequal shapes, or sizes that cannot be halved.
@@ -99,13 +106,38 @@ def laplacian_pyramid(images, levels) -> list[np.ndarray]:
     return pyramid
 
 
-def patches(images, level, levels, count, *, seed) -> np.ndarray:
+def patches(images, level, levels, count, *, seed) -> Spool:
     """Normalised patches of one level: float32 [N count, 49 C], `count` per image."""
+    channels = images.shape[3]
+    raw = _raw_patches(images, level, levels, count, seed)
+    mean, deviation = _moments(raw, channels)
+    scale = np.where(deviation > 0, deviation, 1)  # a constant channel stays 0
+    found = Spool()
+    for start in range(0, len(raw), ROWS):
+        part = raw[start : start + ROWS].reshape(-1, PATCH * PATCH, channels)
+        found.append(((part - mean) / scale).reshape(len(part), -1))
+    return found
+
+
+def _moments(raw, channels):
+    """Mean and deviation of each channel over all patches, float32 [C]."""
+    total, squares, size = np.zeros(channels), np.zeros(channels), len(raw) * PATCH * PATCH
+    for start in range(0, len(raw), ROWS):
+        total += raw[start : start + ROWS].reshape(-1, channels).sum(axis=0, dtype=np.float64)
+    mean = (total / size).astype(np.float32)
+    for start in range(0, len(raw), ROWS):
+        centred = raw[start : start + ROWS].reshape(-1, channels) - mean
+        squares += np.square(centred, dtype=np.float64).sum(axis=0)
+    offset = total / size - mean  # of float32
+    return mean, np.sqrt(np.maximum(squares / size - offset**2, 0)).astype(np.float32)
+
+
+def _raw_patches(images, level, levels, count, seed) -> Spool:
     size = images.shape[1] >> level, images.shape[2] >> level
     random = np.random.default_rng(seed)
     rows = random.integers(0, size[0] - PATCH + 1, (len(images), count))
     columns = random.integers(0, size[1] - PATCH + 1, (len(images), count))
-    found = np.empty((len(images), count, PATCH, PATCH, images.shape[3]), np.float32)
+    found = Spool()
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)
         # The level needs no band-pass below itself.
@@ -113,19 +145,15 @@ def patches(images, level, levels, count, *, seed) -> np.ndarray:
         windows = np.lib.stride_tricks.sliding_window_view(band, (PATCH, PATCH), axis=(1, 2))
         image = np.arange(len(band))[:, np.newaxis]
         chosen = windows[image, rows[part], columns[part]]  # [n, count, C, 7, 7]
-        found[part] = np.moveaxis(chosen, 2, -1)
-    found = found.reshape(-1, PATCH * PATCH, images.shape[3])
-    found -= found.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    deviation = found.std(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    found /= np.where(deviation > 0, deviation, 1)  # a constant channel stays 0
-    return found.reshape(len(found), -1)
+        found.append(np.moveaxis(chosen, 2, -1).reshape(len(band) * count, -1))
+    return found
 
 
 def projected_distance(first, second, random, *, repeats=REPEATS) -> float:
     """Mean over random unit directions of the 1-Wasserstein distance of the projections.
 
     Args:
-        first, second: float arrays [N, D] of equal shape.
+        first, second: float arrays [N, D] of equal shape, or `Spool`s.
         random: `np.random.Generator`.
         repeats: int > 0, times 128 directions.
     Returns: float >= 0.
@@ -135,10 +163,21 @@ def projected_distance(first, second, random, *, repeats=REPEATS) -> float:
         directions = random.standard_normal((first.shape[1], DIRECTIONS))
         directions /= np.linalg.norm(directions, axis=0)
         directions = directions.astype(np.float32)
-        sorted_first = np.sort((first @ directions).T, axis=1)  # rows are contiguous
-        sorted_second = np.sort((second @ directions).T, axis=1)
-        distances.append(np.abs(sorted_first - sorted_second).mean(dtype=np.float64))
+        for start in range(0, DIRECTIONS, COLUMNS):
+            some = directions[:, start : start + COLUMNS]
+            difference = _sorted_projections(first, some)
+            difference -= _sorted_projections(second, some)
+            distances.append(np.abs(difference, out=difference).mean(dtype=np.float64))
     return float(np.mean(distances))
+
+
+def _sorted_projections(rows, directions):
+    """float32 [directions, N], each sorted."""
+    found = np.empty((directions.shape[1], len(rows)), np.float32)
+    for start in range(0, len(rows), ROWS):
+        found[:, start : start + ROWS] = (rows[start : start + ROWS] @ directions).T
+    found.sort(axis=1)
+    return found
 
 
 def _blur(images, gain):

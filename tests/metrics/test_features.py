@@ -9,12 +9,11 @@ import tensorflow as tf
 from ganzoo import fetch
 from ganzoo.errors import HashError, OfflineError, WeightsError
 from ganzoo.metrics import features
-from ganzoo.metrics.arrays import MetricError
+from ganzoo.metrics.arrays import MetricError, checked_images
 from ganzoo.metrics.features import (
     FRONT_ENDS,
     InceptionExtractor,
     Outputs,
-    check_images,
     extractor,
     similarity,
 )
@@ -232,7 +231,7 @@ def noise(*shape):
         (noise(2, 4, 4, 3).astype("i8"), "dtype=int64"),
         (noise(4, 4, 3), r"shape=\(4, 4, 3\)"),
         (noise(2, 3, 4, 4), r"1 or 3 channels last.*\(2, 3, 4, 4\)"),
-        (noise(0, 4, 4, 3), r"at least one image.*\(0, 4, 4, 3\)"),
+        (noise(0, 4, 4, 3), r"at least 1 image"),
         ([noise(4, 4, 3), noise(5, 4, 3)], r"one size.*\[\(4, 4, 3\), \(5, 4, 3\)\]"),
         ([], "dtype=float64"),
     ],
@@ -243,14 +242,14 @@ def test_bad_images(made, images, message):
 
 
 def test_good_images():
-    assert check_images([noise(4, 4, 3)] * 2).shape == (2, 4, 4, 3)
-    assert check_images(tf.constant(noise(1, 4, 4, 1))).dtype == np.uint8
-    check_images(np.zeros((1, 4, 4, 3), "uint8"))  # a black image is no mistake
+    assert checked_images([noise(4, 4, 3)] * 2).shape == (2, 4, 4, 3)
+    assert checked_images(tf.constant(noise(1, 4, 4, 1))).dtype == np.uint8
+    checked_images(np.zeros((1, 4, 4, 3), "uint8"))  # a black image is no mistake
 
 
 def test_floats_that_were_cast_are_noticed():
     with pytest.warns(UserWarning, match="multiplying by 255"):
-        check_images(np.ones((1, 4, 4, 3), "uint8"))
+        checked_images(np.ones((1, 4, 4, 3), "uint8"))
 
 
 def test_anything_with_the_attributes_is_an_extractor():
@@ -258,7 +257,7 @@ def test_anything_with_the_attributes_is_an_extractor():
         name, sha256, resizer, dim, classes = "mean", "0" * 64, "none", 3, 0
 
         def __call__(self, images):
-            means = check_images(images).mean((1, 2), dtype="f4")
+            means = checked_images(images).mean((1, 2), dtype="f4")
             return Outputs(means, means[:, :0])
 
     found = Mean()(noise(5, 4, 4, 3))

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -84,7 +85,10 @@ class Plain(Generator):
 
     latent_dim = DIM
 
-    def call(self, inputs, training=False):
+    def __init__(self):
+        keras.layers.Layer.__init__(self)  # Keras makes a base of functional models functional
+
+    def __call__(self, inputs, training=False):
         return np.reshape(inputs @ TURN, (-1, SIDE, SIDE, 1))
 
 
@@ -93,6 +97,9 @@ class Styled(StyleGenerator):
 
     latent_dim = style_dim = DIM
     num_ws, num_classes = 2, 4
+
+    def __init__(self):
+        keras.layers.Layer.__init__(self)
 
     def mapping(self, z, labels=None, truncation=1.0, truncation_cutoff=None):
         w = 2 * z + np.asarray(labels, "float32")[:, np.newaxis]
@@ -147,8 +154,8 @@ def test_lerp_in_z_as_torch_fidelity_has_it():
     class Classes(Plain):
         num_classes = 4
 
-        def call(self, inputs, training=False):
-            return super().call(inputs[0])
+        def __call__(self, inputs, training=False):
+            return super().__call__(inputs[0])
 
     found = measured(Classes(), "torch-fidelity")
     assert found.mean == pytest.approx(expected(1.0), rel=2e-3)
@@ -164,7 +171,7 @@ def test_arcs_in_z_are_those_of_unit_vectors():
 
 def test_the_start_of_a_path_is_not_the_whole():
     class Bent(Plain):
-        def call(self, inputs, training=False):
+        def __call__(self, inputs, training=False):
             return np.reshape((inputs * inputs) @ TURN, (-1, SIDE, SIDE, 1))
 
     ends, whole = (
@@ -175,7 +182,7 @@ def test_the_start_of_a_path_is_not_the_whole():
 
 def test_the_crop_of_faces_leaves_its_part():
     class Corner(Plain):
-        def call(self, inputs, training=False):
+        def __call__(self, inputs, training=False):
             images = np.zeros((len(inputs), SIDE, SIDE, 1), "float32")
             images[:, :6] = 1e3 * inputs[:, :1, np.newaxis, np.newaxis]  # rows 0 to 3/8
             images[:, 6:14, 4:12] = inputs[:, :1, np.newaxis, np.newaxis]
@@ -183,7 +190,7 @@ def test_the_crop_of_faces_leaves_its_part():
 
     whole, face = (measured(Corner(), "torch-fidelity", crop=crop) for crop in ("none", "face"))
     assert face.mean < 1e-3 * whole.mean and face.mean > 0
-    tiny = type("Tiny", (Plain,), {"call": lambda self, x, training=False: x[:, None, None, :]})
+    tiny = type("Tiny", (Plain,), {"__call__": lambda self, x, training=False: x[:, None, None, :]})
     with pytest.raises(MetricError, match="8 pixels"):
         measured(tiny(), crop="face")
 

@@ -42,7 +42,7 @@ def test_patches_are_normalised_and_lie_in_their_images(monkeypatch):
     monkeypatch.setattr(swd, "BATCH", 4)
     images = np.zeros((6, 16, 16, 2), np.uint8)
     images[..., 0] = 10 * np.arange(6)[:, np.newaxis, np.newaxis]
-    found = patches(images, 0, 1, 5, seed=0).reshape(6, 5, 49, 2)
+    found = np.asarray(patches(images, 0, 1, 5, seed=0)).reshape(6, 5, 49, 2)
     assert found[..., 0].std() == pytest.approx(1.0, rel=1e-6)
     assert abs(found[..., 0].mean()) < 1e-6
     assert (np.diff(found[:, 0, 0, 0]) > 0).all() and found[..., 0].std(axis=(1, 2)).max() < 1e-6
@@ -51,14 +51,14 @@ def test_patches_are_normalised_and_lie_in_their_images(monkeypatch):
 
 def test_places_reach_every_pixel():
     images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-    found = patches(images, 0, 1, 2000, seed=0)
+    found = np.asarray(patches(images, 0, 1, 2000, seed=0))
     assert len(np.unique(found[:, 0])) == 100 and found.shape == (2000, 49)
     assert found.min() == found[:, 0].min() and found.max() == found[:, -1].max()
 
 
 def test_places_reach_every_column_of_a_wide_image():
     images = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, np.newaxis], (1, 16, 40, 1))
-    found = patches(images, 0, 1, 2000, seed=0)
+    found = np.asarray(patches(images, 0, 1, 2000, seed=0))
     assert len(np.unique(found)) == 40
 
 
