@@ -249,6 +249,32 @@ class _Progress:
 
 
 @cli.command()
+@click.argument("name")
+@click.option("-n", "--count", type=Quantity(), default=10, show_default=True, help="Samples.")
+@click.option("--nearest", type=Quantity(), default=5, show_default=True, help="Images of each.")
+@click.option("-o", "--output", default="neighbours.png", show_default=True, help="PNG.")
+@click.option("--space", type=click.Choice(["features", "pixels"]), default="features")
+@click.option("--dataset", help="TFDS name or folder. Default: what the model was trained on.")
+@click.option("--split", help="Of the data set. Default: that of training.")
+@click.option("--features", help="See `evaluate`.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--data-dir", help="Where the data sets are. Default: TFDS' own.")
+@accept_license
+def neighbours(name, output, **options):
+    """Draw samples of NAME, and beside each the training images that are nearest to it."""
+    from ganzoo import callbacks, measure
+
+    callbacks.make_room(output)
+    shown = _Progress(None)
+    picture, found = measure.neighbours(name, progress=shown, **options)
+    shown.close()
+    click.echo(callbacks.write_grid(output, picture[None]))
+    for row, (places, distances) in enumerate(zip(found.indices, found.distances)):
+        words = [f"{place} ({distance:.3g})" for place, distance in zip(places, distances)]
+        click.echo(f"sample {row}: {', '.join(words)}")
+
+
+@cli.command()
 @click.argument("names", nargs=-1, required=True, metavar="RECORDS...")
 @click.option("-o", "--output", help="PNG of the same as bars; needs matplotlib.")
 @click.option("--varying", default="", help="Fields that differ on purpose, such as truncation.")

@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import pathlib
+import re
+
+import numpy as np
 
 from ganzoo import fetch, hub
 from ganzoo.errors import GanzooError
@@ -13,6 +16,8 @@ SUBSET = 1000  # of KID, where there are as many images
 OF_IMAGES = ("fid", "kid", "precision", "recall", "density", "coverage")
 OF_CLASSES = ("is", "modes", "high-quality", "mode-kl")
 WITHOUT_DATA = ("ms-ssim",)
+SPACES = ("features", "pixels")
+PATH = "ppl-"  # names of `ganzoo.metrics.perceptual_path_length.metric_id`
 # How manifest rows call data sets that TFDS has under one name, at the model's own size.
 TFDS_NAMES = {"CIFAR-10": "cifar10", "Fashion-MNIST": "fashion_mnist", "MNIST": "mnist"}
 # Data sets whose own classifier is in the package, by the beginning of their name.
@@ -47,10 +52,11 @@ def measure(
 
     Args:
         name: what `ganzoo.load` takes.
-        metrics: names out of `ganzoo.metrics.evaluate.METRICS`. Defaults to what can be had without
-            a network: for images with a shipped classifier all of `fid`, `kid`, `precision`,
-            `recall`, `density`, `coverage`, `is`, `modes`, `high-quality`, `mode-kl`; for points
-            the last three; where no real images are known, `ms-ssim`.
+        metrics: names out of `ganzoo.metrics.evaluate.METRICS`, and path lengths such as
+            `ppl-stylegan-wend-face`. Defaults to what can be had without a network: for images with
+            a shipped classifier `fid`, `kid`, `precision`, `recall`, `density`, `coverage`, `is`,
+            `modes`, `high-quality`, `mode-kl`; for points the last three; where no real images are
+            known, `ms-ssim`.
         count: int > 0. Samples. Defaults to 10,000.
         dataset: `ganzoo.data.Dataset`, a TFDS name, or a folder of images. Defaults to what the
             model was trained on, where that is known.
@@ -71,16 +77,13 @@ def measure(
     Raises: MeasureError: no data are known for metrics that need them, or data of another size;
         else as `ganzoo.load`, `ganzoo.data.images` and `evaluate`.
     """
-    from ganzoo import data
     from ganzoo.metrics import evaluate as evaluation
 
     place = hub.locate(name, accept_license=accept_license)
     gan = hub.load(name, accept_license=accept_license)
     dataset = _dataset(place, dataset, gan)
     options = {} if truncation is None else {"truncation": truncation}
-    stream = evaluation.samples(
-        gan.published, count, batch_size=batch_size, seed=seed, **options
-    )
+    stream = evaluation.samples(gan.published, count, batch_size=batch_size, seed=seed, **options)
     about = {
         "model": str(name),
         "weights": _sha256(place),
@@ -94,32 +97,85 @@ def measure(
         names = metrics or evaluation.OF_POINTS
         return evaluation.evaluate_points(stream, dataset.mixture(), names, **about)
     features = features or _features(dataset)
-    names = evaluation.checked_names(metrics or default_metrics(dataset, features))
-    compared = any(evaluation.METRICS[n].of == "both" for n in names)
-    if compared and dataset is None:
+    metrics = _split(metrics or default_metrics(dataset, features))
+    paths = [name for name in metrics if name.startswith(PATH)]
+    records = [_path_length(gan.published, n, count, seed, batch_size, about) for n in paths]
+    names = [name for name in metrics if name not in paths]
+    if names:
+        names = evaluation.checked_names(names)
+        against = _reals(name, names, dataset, split, n_real, count, data_dir)
+        extractor = load_features(features, weights) if needs_features(names) else None
+        about |= {"extractor": extractor, "mirror": mirror, "progress": progress}
+        records += evaluation.evaluate(stream, names=names, **against, **about)
+    return records
+
+
+def _reals(name, names, dataset, split, n_real, count, data_dir):
+    """Arguments of `evaluate` about the real side."""
+    from ganzoo import data
+    from ganzoo.metrics.evaluate import METRICS
+
+    if all(METRICS[metric].of == "samples" for metric in names):
+        return {"real": None}
+    if dataset is None:
         raise MeasureError(
             f"{str(name)!r} does not say which data it was trained on; give `dataset` (--dataset), "
             f"a TFDS name or a folder, or take metrics of samples only: {list(WITHOUT_DATA)}. "
             f"Received: metrics={names}"
         )
-    extractor = load_features(features, weights) if needs_features(names) else None
-    about |= {"extractor": extractor, "mirror": mirror, "progress": progress}
-    if not compared:
-        return evaluation.evaluate(stream, None, names, **about)
     dataset = _of_split(dataset, split, data_dir)
-    cached = dataset.name != "folder"  # whose files may change
     n_real = n_real or min(count, data.count(dataset, data_dir=data_dir))
     fewest = min(count, n_real)
-    return evaluation.evaluate(
-        stream,
-        real_images(dataset, data_dir, names),
-        names,
-        n_real=n_real,
-        options={"kid": {"subset_size": fewest}} if "kid" in names and fewest < SUBSET else None,
-        data=describe(dataset),
-        split=dataset.split,
-        cache_dir=fetch.home() / "statistics" if cached else None,
-        **about,
+    cached = dataset.name != "folder"  # whose files may change
+    return {
+        "real": real_images(dataset, data_dir, names),
+        "n_real": n_real,
+        "options": {"kid": {"subset_size": fewest}} if "kid" in names and fewest < SUBSET else None,
+        "data": describe(dataset),
+        "split": dataset.split,
+        "cache_dir": fetch.home() / "statistics" if cached else None,
+    }
+
+
+def _split(names):
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+
+
+def _path_length(generator, name, count, seed, batch_size, about):
+    """Record of a metric `ppl-<reference>-<space><sampling>[-face]`."""
+    from ganzoo.metrics import perceptual_path_length as ppl
+    from ganzoo.metrics.features import similarity
+
+    found = re.fullmatch(rf"ppl-({'|'.join(ppl.PROTOCOLS)})-([zw])(full|end)(-face)?", name)
+    if found is None:
+        legal = [ppl.metric_id(r, s, t) for r in ppl.PROTOCOLS for s in "zw" for t in ppl.SAMPLINGS]
+        raise MeasureError(
+            f"Path lengths are {legal}, each with -face for the crop of faces. Received: {name!r}"
+        )
+    reference, space, sampling, face = found.groups()
+    network = similarity("vgg", resizer=ppl.PROTOCOLS[reference].resizer)
+    result = ppl.perceptual_path_length(
+        generator,
+        network,
+        space=space,
+        sampling=sampling,
+        crop="face" if face else "none",
+        reference=reference,
+        samples=count,
+        seed=seed,
+        batch_size=min(batch_size, 8),
+    )
+    return Record(
+        metric=name,
+        value=result.mean,
+        better="lower",
+        deviation=result.std / result.kept**0.5,
+        network=network.sha256,
+        resizer=network.resizer,
+        quantisation="float",
+        n_fake=count,
+        settings={"epsilon": ppl.EPSILON, "deviation": "standard error"},
+        **{**about, "truncation": None},
     )
 
 
@@ -157,6 +213,75 @@ def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **option
     about = {"extractor": extractor, "count": count, **options}
     about |= {"data": describe(dataset), "split": dataset.split}
     return callbacks.EvaluateEvery(real, names, folder, **about)
+
+
+def neighbours(
+    name,
+    *,
+    count: int = 10,
+    nearest: int = 5,
+    space: str = "features",
+    dataset=None,
+    split: str | None = None,
+    features: str | None = None,
+    seed: int = 0,
+    data_dir=None,
+    accept_license: bool = False,
+    progress=None,
+):
+    """Samples beside the training images that are nearest to them, to see whether they are copies.
+
+    Args:
+        name, dataset, features, data_dir, accept_license, progress: as in `measure`.
+        count: int > 0. Samples, a row each.
+        nearest: int > 0. Training images in a row.
+        space: "features" or "pixels", where distances are taken.
+        split: Defaults to that of training.
+        seed: int. Of the latents.
+    Returns: (uint8 [count H, (1 + nearest) W, C], `ganzoo.metrics.nearest_neighbours.Neighbours`).
+    Raises: MeasureError: no data are known, or another `space`; else as `measure`.
+    """
+    from ganzoo import data
+    from ganzoo.metrics import nearest_neighbours
+    from ganzoo.metrics.evaluate import extract
+
+    if space not in SPACES:
+        raise MeasureError(f"`space` is one of {SPACES}. Received: space={space!r}")
+    place = hub.locate(name, accept_license=accept_license)
+    gan = hub.load(name, accept_license=accept_license)
+    dataset = _dataset(place, dataset, gan)
+    if dataset is None or dataset.is_mixture:
+        raise MeasureError(
+            f"{str(name)!r} names no images that it was trained on; give `dataset` (--dataset), a "
+            "TFDS name or a folder"
+        )
+    if split is not None:
+        dataset = dataclasses.replace(dataset, split=split)
+    extractor = load_features(features or _features(dataset)) if space == "features" else None
+    need = "features" if space == "features" else "images"
+    drawn = gan.generate(count, seed=seed)
+    report = None if progress is None else (lambda images: progress("real", images))
+    sides = [
+        vars(extract(stream, extractor, [need], progress=told))[need]
+        for stream, told in ((drawn, None), (data.images(dataset, data_dir=data_dir), report))
+    ]
+    if space == "pixels":
+        sides = [np.asarray(side).reshape(len(side), -1) for side in sides]
+    found = nearest_neighbours.nearest(*sides, nearest)
+    chosen = _picked(data.images(dataset, data_dir=data_dir), found.indices)
+    places = np.searchsorted(np.unique(found.indices), found.indices)
+    inside = dataclasses.replace(found, indices=places)
+    return nearest_neighbours.neighbour_grid(drawn, chosen, inside), found
+
+
+def _picked(stream, indices):
+    """The images of a stream with these numbers, ascending."""
+    wanted, start, kept = np.unique(indices), 0, []
+    for images in stream:
+        inside = wanted[(wanted >= start) & (wanted < start + len(images))]
+        kept.append(images[inside - start])
+        start += len(images)
+    return np.concatenate(kept)
 
 
 # Feature networks

@@ -40,7 +40,7 @@ EAGER = {
     "gan": f"{KERAS} ema",
     "generator": KERAS,
     "hub": "errors families fetch",
-    "measure": "errors fetch hub metrics",
+    "measure": "numpy errors fetch hub metrics",
     "latent_gan": f"{KERAS} gan ema generator losses penalties augment",
     "layers": f"{KERAS} layers",
     "losses": KERAS,

@@ -664,3 +664,16 @@ def test_compare_knows_shipped_models_and_draws(run, tmp_path):
 )
 def test_what_cannot_be_evaluated_is_one_line(fails, arguments, match):
     assert match in fails(*arguments)
+
+
+def test_neighbours_finds_copies(run, fails, tmp_path):
+    run("generate", FACES, "-n", 1, "-o", tmp_path / "faces" / "a.png", "--seed", 0)
+    run("generate", FACES, "-n", 1, "-o", tmp_path / "faces" / "b.png", "--seed", 1)
+    arguments = ("neighbours", FACES, "--dataset", tmp_path / "faces", "--space", "pixels")
+    code, text, err = run(*arguments, "-n", 2, "--nearest", 2, "-o", tmp_path / "grid.png")
+    assert code == 0, err
+    assert text.splitlines()[0] == str(tmp_path / "grid.png")
+    assert text.splitlines()[1].startswith("sample 0: 0 (0), 1 (")
+    assert tf.io.decode_png((tmp_path / "grid.png").read_bytes()).shape == (128, 192, 3)
+    assert "--dataset" in fails("neighbours", FACES)
+    assert "2 samples" in fails(*arguments, "--nearest", 3, "-o", tmp_path / "x.png")

@@ -134,6 +134,25 @@ def test_folders_have_no_splits(home):
         measure.measure(FACES, metrics=["swd"], dataset=home / "faces", split="test", count=2)
 
 
+def test_path_lengths_are_measured_by_name(fashion_dir, home, shared, monkeypatch):
+    from ganzoo.metrics import features
+
+    folder = shared / "parity/classics/10_lpips_vgg"
+    files = folder / "vgg_features.pth.xz", folder / "lpips_vgg.pth"
+    original = features.similarity
+    monkeypatch.setattr(
+        features, "similarity", lambda name, **rest: original(name, weights=files, **rest)
+    )
+    name = "ppl-torch-fidelity-zend"
+    found = few(WGANGP, fashion_dir, metrics=f"{name},fid", count=20)
+    assert list(found) == [name, "fid-fashion"]
+    record = found[name]
+    assert record.value > 0 and record.deviation > 0 and record.resizer == "torch-fidelity-64"
+    assert record.quantisation == "float" and record.n_fake == 20 and record.data is None
+    with pytest.raises(MeasureError, match="ppl-stylegan-wfull.*Received: 'ppl-zfull'"):
+        few(WGANGP, fashion_dir, metrics=["ppl-zfull"])
+
+
 # What is shipped
 
 
