@@ -1,8 +1,8 @@
-"""What can go wrong between a name and its weights, one type for each next step.
+"""What can go wrong, from a name to its weights to a measurement, one type for each next step.
 
-Every message names the file or URL, what was expected, what was found and what to do. All are
-`ValueError`s, so that a caller who does not care for the kind catches one type; the command line
-turns each into one line and exit code 2.
+Every message names the file, URL or value, what was expected, what was found and what to do. All
+are `ValueError`s, so that a caller who does not care for the kind catches one type; the command
+line turns each into one line and exit code 2.
 """
 
 
@@ -70,3 +70,26 @@ class WrongBodyError(DownloadError):
 
 class CacheError(GanzooError, OSError):
     """The cache cannot be written: disk full, read-only, or no permission."""
+
+
+# --- measurements
+
+
+class MetricError(GanzooError):
+    """Base of what can go wrong between images and a number."""
+
+
+class NonFiniteError(MetricError):
+    """Features or images hold NaN or infinity; the message says how many."""
+
+
+class TooFewSamplesError(MetricError):
+    """The stream is empty, or has fewer samples than the metric needs."""
+
+
+class UnlikeStatisticsError(MetricError):
+    """Statistics of another network, resizer, quantisation or number of dimensions."""
+
+
+class StatisticsFileError(MetricError):
+    """A file of statistics that is damaged, foreign, or not the published one."""

@@ -1,4 +1,4 @@
-"""What the metrics share: their errors, matrices in files, checks, and distances tile by tile."""
+"""What the metrics share: matrices in files, checks, and distances tile by tile."""
 
 import os
 import tempfile
@@ -6,21 +6,9 @@ import warnings
 
 import numpy as np
 
-from ganzoo.errors import GanzooError
+from ganzoo.errors import MetricError, NonFiniteError, TooFewSamplesError
 
 TILE_ROWS, TILE_COLUMNS = 1024, 4096  # 32 MB of float64 distances
-
-
-class MetricError(GanzooError):
-    """Base of what can go wrong between features and a number."""
-
-
-class NonFiniteError(MetricError):
-    """Features or images hold NaN or infinity; the message says how many."""
-
-
-class TooFewSamplesError(MetricError):
-    """The stream is empty, or has fewer samples than the metric needs."""
 
 
 class Spool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
+from ganzoo.errors import MetricError, TooFewSamplesError
 
 
 @dataclasses.dataclass(frozen=True)

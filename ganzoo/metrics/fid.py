@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError, check_choice
+from ganzoo.errors import MetricError, TooFewSamplesError
+from ganzoo.metrics.arrays import check_choice
 from ganzoo.metrics.statistics import Statistics
 
 SINGULAR_OFFSET = 1e-6  # pytorch-fid and TTUR, on both diagonals

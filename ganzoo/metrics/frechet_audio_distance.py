@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, NonFiniteError, TooFewSamplesError
+from ganzoo.errors import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.statistics import Key, Statistics, StreamingStatistics
 

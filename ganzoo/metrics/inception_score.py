@@ -4,13 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from ganzoo.metrics.arrays import (
-    TooFewSamplesError,
-    check_choice,
-    check_count,
-    checked_features,
-    checked_probabilities,
-)
+from ganzoo.errors import TooFewSamplesError
+from ganzoo.metrics.arrays import check_choice, check_count, checked_features, checked_probabilities
 
 SHUFFLE_SEED = 2020  # torch-fidelity's rng_seed
 REFERENCES = ("improved-gan", "torch-fidelity", "studiogan")

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, checked_features
+from ganzoo.errors import MetricError
+from ganzoo.metrics.arrays import checked_features
 
 
 @dataclasses.dataclass(frozen=True)

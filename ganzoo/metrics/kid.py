@@ -4,13 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from ganzoo.metrics.arrays import (
-    TILE_ROWS,
-    TooFewSamplesError,
-    check_choice,
-    check_count,
-    checked_pair,
-)
+from ganzoo.errors import TooFewSamplesError
+from ganzoo.metrics.arrays import TILE_ROWS, check_choice, check_count, checked_pair
 
 # Subsets, their size, seed, and whether a subset must not exceed the sets.
 _SUBSETS = {

@@ -5,12 +5,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ganzoo.metrics.arrays import (
-    MetricError,
-    TooFewSamplesError,
-    checked_features,
-    checked_probabilities,
-)
+from ganzoo.errors import MetricError, TooFewSamplesError
+from ganzoo.metrics.arrays import checked_features, checked_probabilities
 
 
 @dataclasses.dataclass(frozen=True)

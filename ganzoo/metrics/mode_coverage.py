@@ -4,11 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from ganzoo.metrics.arrays import (
-    MetricError,
-    checked_features,
-    checked_probabilities,
-)
+from ganzoo.errors import MetricError
+from ganzoo.metrics.arrays import checked_features, checked_probabilities
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

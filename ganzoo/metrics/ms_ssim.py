@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, check_choice, check_count, checked_images
+from ganzoo.errors import MetricError
+from ganzoo.metrics.arrays import check_choice, check_count, checked_images
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, section 3.2
 WINDOW, SIGMA = 11, 1.5

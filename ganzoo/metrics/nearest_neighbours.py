@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from ganzoo.errors import MetricError
 from ganzoo.metrics.arrays import (
-    MetricError,
     check_choice,
     check_count,
     checked_features,

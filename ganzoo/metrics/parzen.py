@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, checked_features, distance_tiles
+from ganzoo.errors import MetricError
+from ganzoo.metrics.arrays import checked_features, distance_tiles
 
 SIGMAS = tuple(np.logspace(-1.0, 0.0, 10))  # the grid of goodfeli/adversarial
 

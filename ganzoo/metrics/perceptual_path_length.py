@@ -9,13 +9,9 @@ import dataclasses
 
 import numpy as np
 
+from ganzoo.errors import MetricError
 from ganzoo.generator import StyleGenerator
-from ganzoo.metrics.arrays import (
-    MetricError,
-    check_choice,
-    check_count,
-    checked_features,
-)
+from ganzoo.metrics.arrays import check_choice, check_count, checked_features
 
 EPSILON = 1e-4  # StyleGAN and torch-fidelity
 TINY = 1e-7  # torch-fidelity: of lengths, and of 1 - |cosine|, below which slerp becomes lerp

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError, checked_images
+from ganzoo.errors import MetricError, TooFewSamplesError
+from ganzoo.metrics.arrays import checked_images
 
 PEAK = 255.0
 

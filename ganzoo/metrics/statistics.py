@@ -18,8 +18,14 @@ import zipfile
 import numpy as np
 
 from ganzoo import fetch
-from ganzoo.errors import HashError
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError, checked_features
+from ganzoo.errors import (
+    HashError,
+    MetricError,
+    StatisticsFileError,
+    TooFewSamplesError,
+    UnlikeStatisticsError,
+)
+from ganzoo.metrics.arrays import checked_features
 
 BLOCK_ROWS = 2048  # collected before they enter the covariance: one product instead of many
 FILE_BYTES = 1 << 31  # more than the statistics of 11,000 dimensions
@@ -29,14 +35,6 @@ _CLEAN_FID_NAME = re.compile(
     r"_(?P<split>[^_]+)_(?P<resolution>\d+|na)\.npz",
     re.IGNORECASE,
 )
-
-
-class UnlikeStatisticsError(MetricError):
-    """Statistics of another network, resizer, quantisation or number of dimensions."""
-
-
-class StatisticsFileError(MetricError):
-    """A file of statistics that is damaged, foreign, or not the published one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

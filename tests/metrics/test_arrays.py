@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
 
+from ganzoo.errors import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics import arrays
 from ganzoo.metrics.arrays import (
-    MetricError,
-    NonFiniteError,
     Spool,
-    TooFewSamplesError,
     checked_features,
     checked_images,
     checked_probabilities,
@@ -140,6 +138,16 @@ def test_metrics_of_spools_are_those_of_arrays():
     found, expected = (kernel_distance(*pair, subsets=3).values for pair in (spools, sides))
     np.testing.assert_array_equal(found, expected)
     assert checked_features(spools[0]) is spools[0]
+
+
+def test_images_in_a_spool_stay_there():
+    spool = Spool()
+    spool.append(np.ones((3, 4, 4, 3), np.uint8))
+    assert checked_images(spool) is spool
+    with pytest.raises(TooFewSamplesError, match="at least 4 images.*: 3$"):
+        checked_images(spool, minimum=4)
+    with pytest.raises(MetricError, match="1 channels last"):
+        checked_images(spool, channels=(1,))
 
 
 def test_a_spool_with_nan_is_refused():

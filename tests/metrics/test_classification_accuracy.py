@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
+from ganzoo.errors import MetricError, TooFewSamplesError
 from ganzoo.metrics.classification_accuracy import classification_accuracy_score
 
 

@@ -8,9 +8,8 @@ import pytest
 from harness import two_replicas
 
 from ganzoo import data, fetch
-from ganzoo.errors import HashError
+from ganzoo.errors import HashError, MetricError
 from ganzoo.metrics import classifier
-from ganzoo.metrics.arrays import MetricError
 from ganzoo.metrics.classification_accuracy import classification_accuracy_score
 from ganzoo.metrics.classifier import (
     SHIPPED,

@@ -8,10 +8,15 @@ import tensorflow as tf
 from harness import two_replicas
 
 from ganzoo.data import ring
-from ganzoo.errors import GanzooError
+from ganzoo.errors import (
+    GanzooError,
+    MetricError,
+    NonFiniteError,
+    TooFewSamplesError,
+    UnlikeStatisticsError,
+)
 from ganzoo.families.cgan import CGAN
 from ganzoo.metrics import evaluate as evaluation
-from ganzoo.metrics.arrays import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics.evaluate import (
     METRICS,
     PARTS,
@@ -24,7 +29,7 @@ from ganzoo.metrics.evaluate import (
 )
 from ganzoo.metrics.features import Outputs
 from ganzoo.metrics.fid import frechet_distance
-from ganzoo.metrics.statistics import UnlikeStatisticsError, statistics_of
+from ganzoo.metrics.statistics import statistics_of
 
 SIDE, FEATURES, CLASSES = 8, 6, 3
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from ganzoo import fetch
-from ganzoo.errors import HashError, OfflineError, WeightsError
+from ganzoo.errors import HashError, MetricError, OfflineError, WeightsError
 from ganzoo.metrics import features
-from ganzoo.metrics.arrays import MetricError, checked_images
+from ganzoo.metrics.arrays import checked_images
 from ganzoo.metrics.features import (
     FRONT_ENDS,
     InceptionExtractor,

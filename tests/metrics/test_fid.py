@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
+from ganzoo.errors import MetricError, TooFewSamplesError, UnlikeStatisticsError
 from ganzoo.metrics.fid import REFERENCES, frechet_distance, intra_class_distance
-from ganzoo.metrics.statistics import Key, Statistics, UnlikeStatisticsError, statistics_of
+from ganzoo.metrics.statistics import Key, Statistics, statistics_of
 
 
 def draw(count, dimension, seed, shift=0.0):

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from ganzoo.metrics.arrays import MetricError, NonFiniteError, TooFewSamplesError
+from ganzoo.errors import MetricError, NonFiniteError, TooFewSamplesError, UnlikeStatisticsError
 from ganzoo.metrics.frechet_audio_distance import audio_statistics, frechet_audio_distance
-from ganzoo.metrics.statistics import UnlikeStatisticsError
 
 
 class Windows:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganzoo.metrics.arrays import MetricError, NonFiniteError, TooFewSamplesError
+from ganzoo.errors import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics.inception_score import inception_score, inception_score_of_probabilities
 
 

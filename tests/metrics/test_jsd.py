@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from ganzoo.metrics.arrays import MetricError, NonFiniteError, TooFewSamplesError
+from ganzoo.errors import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics.jsd import jensen_shannon
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ganzoo.errors import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics import kid
-from ganzoo.metrics.arrays import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics.kid import (
     GaussianKernel,
     PolynomialKernel,

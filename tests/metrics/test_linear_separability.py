@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
+from ganzoo.errors import MetricError, TooFewSamplesError
 from ganzoo.metrics.linear_separability import (
     conditional_entropy,
     linear_separability,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ganzoo import data
-from ganzoo.metrics.arrays import MetricError, NonFiniteError, TooFewSamplesError
+from ganzoo.errors import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics.mode_coverage import label_coverage, mixture_coverage
 
 

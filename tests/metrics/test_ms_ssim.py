@@ -1,9 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from harness import pictures
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
+from ganzoo.errors import MetricError, TooFewSamplesError
+from ganzoo.metrics.arrays import Spool
 from ganzoo.metrics.ms_ssim import ms_ssim, pair_similarity
 
 # The formulae of ProGAN's ms_ssim.py (SciPy's fftconvolve, float32 images).
@@ -50,6 +53,23 @@ def test_pairs_are_different_samples_and_the_seed_decides():
     assert found.mean == pair_similarity(images, pairs=40).mean
     assert found.mean != pair_similarity(images, pairs=40, seed=1).mean
     assert found.standard_error == pytest.approx(found.values.std() / np.sqrt(40))
+
+
+def test_memory_is_the_same_for_any_number_of_images_and_pairs():
+    varied, peaks = pictures(0, 12, 32), []
+    for copies in (10, 80):
+        spool = Spool()
+        for _ in range(copies):
+            spool.append(varied)
+        tracemalloc.start()
+        try:
+            found = pair_similarity(spool, pairs=4 * copies)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        expected = pair_similarity(np.tile(varied, (copies, 1, 1, 1)), pairs=4 * copies)
+        np.testing.assert_array_equal(found.values, expected.values)
+    assert peaks[1] < peaks[0] + 50_000  # bytes; 840 more images are 2.6 MB
 
 
 def test_progan_takes_neighbours():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ganzoo.errors import MetricError, TooFewSamplesError
 from ganzoo.metrics import arrays
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
 from ganzoo.metrics.nearest_neighbours import nearest, neighbour_grid
 
 

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from ganzoo.errors import MetricError, NonFiniteError
 from ganzoo.generator import Generator, StyleGenerator
-from ganzoo.metrics.arrays import MetricError, NonFiniteError
 from ganzoo.metrics.perceptual_path_length import (
     PROTOCOLS,
     latent_pairs,

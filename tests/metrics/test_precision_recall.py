@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from ganzoo.errors import MetricError, TooFewSamplesError
 from ganzoo.metrics import arrays
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
 from ganzoo.metrics.precision_recall import precision_recall, radii
 
 BOTH = pytest.mark.parametrize("reference", ["torch-fidelity", "prdc"])

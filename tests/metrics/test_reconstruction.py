@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
+from ganzoo.errors import MetricError, TooFewSamplesError
 from ganzoo.metrics.reconstruction import cycle_error, l1, lpips, psnr
 
 BLACK = np.zeros((4, 8, 6, 3), "uint8")

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from ganzoo.errors import GanzooError
+from ganzoo.errors import GanzooError, MetricError
 from ganzoo.metrics import records
-from ganzoo.metrics.arrays import MetricError
 from ganzoo.metrics.records import (
     PROTOCOL,
     Record,

@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from ganzoo.errors import HashError
+from ganzoo.errors import (
+    HashError,
+    MetricError,
+    NonFiniteError,
+    StatisticsFileError,
+    TooFewSamplesError,
+    UnlikeStatisticsError,
+)
 from ganzoo.metrics import statistics
-from ganzoo.metrics.arrays import MetricError, NonFiniteError, TooFewSamplesError
 from ganzoo.metrics.statistics import (
     Key,
     Statistics,
-    StatisticsFileError,
     StreamingStatistics,
-    UnlikeStatisticsError,
     import_statistics,
     load_statistics,
     statistics_of,

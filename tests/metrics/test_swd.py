@@ -1,9 +1,13 @@
+import tracemalloc
+import weakref
+
 import numpy as np
 import pytest
 from harness import pictures
 
+from ganzoo.errors import MetricError, TooFewSamplesError
 from ganzoo.metrics import swd
-from ganzoo.metrics.arrays import MetricError, TooFewSamplesError
+from ganzoo.metrics.arrays import Spool
 from ganzoo.metrics.swd import (
     laplacian_pyramid,
     level_heights,
@@ -78,6 +82,55 @@ def test_equal_sets_differ_by_their_places_only():
     assert 0 < same.mean < 0.6 * other.mean
     # The noise of the fakes drowns the waves of the middle level.
     assert other.values[32] > 4 * same.values[32]
+
+
+@pytest.mark.parametrize("parts", [{}, {"ROWS": 100, "VALUES": 3000, "BATCH": 7}])
+def test_parts_of_any_size_give_the_value_of_whole_arrays(monkeypatch, parts):
+    for name, value in parts.items():
+        monkeypatch.setattr(swd, name, value)
+    found = sliced_wasserstein(
+        pictures(0, 20), pictures(3, 20), seed=4, patches_per_image=32, repeats=2
+    )
+    # Recorded from arrays that held all patches of a level and all their projections.
+    recorded = {64: 71.59933595525416, 32: 121.7828733024568, 16: 71.07892194757284}
+    assert found.values == pytest.approx(recorded, rel=1e-6)
+
+
+def test_images_may_wait_in_files():
+    spools = [Spool(), Spool()]
+    for spool, seed in zip(spools, (0, 3), strict=True):
+        spool.append(pictures(seed, 20))
+    options = {"patches_per_image": 8, "repeats": 1}
+    expected = sliced_wasserstein(pictures(0, 20), pictures(3, 20), **options)
+    assert sliced_wasserstein(*spools, **options) == expected
+
+
+def test_memory_does_not_hold_the_patches(monkeypatch):
+    parts = {"ROWS": 1 << 10, "VALUES": 1 << 16, "BATCH": 16}
+    for name, value in parts.items():
+        monkeypatch.setattr(swd, name, value)
+    real, fake = np.random.RandomState(0).randint(0, 256, (2, 256, 16, 16, 3)).astype("uint8")
+    tracemalloc.start()
+    try:
+        sliced_wasserstein(real, fake, repeats=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 256 * 128 * 49 * 3 * 4 / 2  # bytes: half of one set's patches
+
+
+def test_a_level_leaves_no_files_to_the_next(monkeypatch):
+    alive, counts = weakref.WeakSet(), []
+
+    class Counted(Spool):
+        def __init__(self):
+            super().__init__()
+            alive.add(self)
+            counts.append(len(alive))
+
+    monkeypatch.setattr(swd, "Spool", Counted)
+    sliced_wasserstein(pictures(0, 2), pictures(1, 2), patches_per_image=4, repeats=1)
+    assert counts == 3 * [1, 2, 2, 3]  # raw and normalised, real and fake, on three levels
 
 
 def test_the_seed_decides():
