@@ -433,6 +433,81 @@ class DRAGAN(Penalty):
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+class PathLength(Penalty):
+    """Path length: weight * mean (|J^T y| - a)^2, J = d image / d styles, y ~ N(0, 1) / sqrt(H W).
+
+    |.| is over the numbers of a style, root mean square over the layers. a, the running mean of the
+    lengths, moves first; the gradient goes through that step of it, as in the official code.
+
+    Sign: >= 0; 0 where every step in style space moves the image by the same length. Its `value`
+    differs from the other penalties': it is the generator's.
+
+    Args:
+        weight: float >= 0. Defaults to 2.0.
+        decay: float in [0, 1]. Share by which `a` moves to the batch's mean. Defaults to 0.01.
+        shrink: int >= 1. The part of a batch that pays is 1 / shrink. Defaults to 2.
+        interval, name: as in `Penalty`; StyleGAN2 has interval 4.
+
+    Reference: Karras et al. 2020 (arXiv:1912.04958), section 3.2, equation 4, and appendix B.
+    """
+
+    player = "generator"
+    needs_fake = False
+
+    def __init__(self, weight=2.0, *, decay=0.01, shrink=2, name="path_length", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.weight = _at_least("weight", weight, 0, "a negative one would reward uneven paths")
+        self.decay = _at_least("decay", decay, 0, "it is a share")
+        self.shrink = int(_at_least("shrink", shrink, 1, "a batch is divided by it"))
+
+    def build(self, input_shape=None):
+        self.mean = self.add_weight((), "zeros", trainable=False, aggregation="mean", name="mean")
+
+    def share(self, x):
+        """The samples of a batch [B, ...] that pay: B // shrink of them, at least one."""
+        return x[: tf.maximum(tf.shape(x)[0] // self.shrink, 1)]
+
+    def value(self, synthesis, ws, seed):
+        """The term, which also moves the running mean.
+
+        Args:
+            synthesis: callable, styles [B, layers, D] -> images [B, H, W, C].
+            ws: float [B, layers, D].
+            seed: int32 [2], for `tf.random.stateless_normal`.
+
+        Returns: float32 scalar, mean over the batch.
+        """
+        return self.at(self.lengths(synthesis, ws, lambda s: tf.random.stateless_normal(s, seed)))
+
+    def lengths(self, synthesis, ws, draw):
+        """|J^T y| of every sample, [B]; `draw`: shape -> N(0, 1)."""
+        ws = _wide(ws)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(ws)
+            images = _wide(synthesis(ws))
+            noise = tf.cast(draw(tf.shape(images)), images.dtype)
+            pixels = tf.cast(images.shape[1] * images.shape[2], images.dtype)
+            total = tf.reduce_sum(images * noise) * tf.math.rsqrt(pixels)
+        squares = tf.reduce_sum(tf.square(tape.gradient(total, ws)), 2)
+        return tf.sqrt(tf.reduce_mean(squares, 1))
+
+    def at(self, lengths):
+        """The penalty of given lengths [B]; moves the running mean."""
+        before = self.mean.value
+        mean = before + self.decay * (tf.reduce_mean(lengths) - before)
+        self.mean.assign(tf.stop_gradient(mean))
+        return self.weight * tf.reduce_mean(tf.square(lengths - mean))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "weight": self.weight,
+            "decay": self.decay,
+            "shrink": self.shrink,
+        }
+
+
+@keras.saving.register_keras_serializable(package="ganzoo")
 class WeightClip(keras.constraints.Constraint):
     """Clips every element of a weight to [-limit, limit] after each update.
 
