@@ -26,7 +26,7 @@ EAGER = {
     "cards": "",
     "convert.hdf5": "numpy ml_dtypes errors convert.reader",
     "convert.reader": "numpy ml_dtypes errors",
-    "convert.source": "numpy convert.table",
+    "convert.source": "numpy errors convert.reader convert.stylegan2_torch convert.table",
     "convert.table": "numpy",
     "convert.tensor_bundle": "numpy ml_dtypes errors convert.reader",
     "data": "numpy tensorflow",
