@@ -108,6 +108,7 @@ def check_layer(make, *inputs, second_order=False, tolerance=2e-2, training=None
 
     Returns: the layer, built.
     """
+    keras.utils.set_random_seed(0)
     options = {} if training is None else {"training": training}
     tensors = [tf.constant(x) for x in inputs]
     layer = make()

@@ -69,10 +69,24 @@ def with_one_hot(inputs, num_classes):
     """`inputs`, a tensor or (tensor, labels), with labels as `one_hot` gives them.
 
     Returns: the tensor, or a list of both where there are classes.
+    Raises: ValueError: as `one_hot`, and for more or fewer labels than rows of the tensor.
     """
     x, labels = inputs if isinstance(inputs, (list, tuple)) else (inputs, None)
     labels = one_hot(labels, num_classes)
-    return x if labels is None else [ops.convert_to_tensor(x), labels]
+    if labels is None:
+        return x
+    x = ops.convert_to_tensor(x)
+    check_rows(x, labels)
+    return [x, labels]
+
+
+def check_rows(x, labels):
+    """Raises `ValueError` unless there is a label for each row of `x`, where both are known."""
+    if None not in (x.shape[0], labels.shape[0]) and x.shape[0] != labels.shape[0]:
+        raise ValueError(
+            f"There must be a label for each of {x.shape[0]} latents or images. "
+            f"Received: {labels.shape[0]} labels"
+        )
 
 
 # --- styles
@@ -186,6 +200,8 @@ class StyleMapping(keras.layers.Layer):
     def call(
         self, latents, label=None, *, truncation=1.0, truncation_cutoff=None, update_average=False
     ):
+        if latents is not None and label is not None:
+            check_rows(latents, label)
         w = self._joined(latents, label)
         for layer in self.dense:
             w = bias_act(layer(w), activation=self.activation)

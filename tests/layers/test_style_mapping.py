@@ -7,7 +7,12 @@ import stylegan_parity
 import tensorflow as tf
 
 from ganzoo.layers.bias_act import ACTIVATIONS, bias_act, scaled_bias_act
-from ganzoo.layers.style_mapping import StyleMapping, normalize_second_moment, one_hot
+from ganzoo.layers.style_mapping import (
+    StyleMapping,
+    normalize_second_moment,
+    one_hot,
+    with_one_hot,
+)
 
 CASE = "parity/stylegan/ops_torch_sg2"
 
@@ -118,3 +123,11 @@ def test_second_moment(shared):
     x = tf.constant(held["normalize_2nd_moment/x"])
     found = normalize_second_moment(x)
     assert stylegan_parity.error(found, held["normalize_2nd_moment/out"]) < 1e-6
+
+
+def test_there_is_a_label_for_each_latent():
+    layer = mapping()
+    with pytest.raises(ValueError, match="each of 3 latents or images. Received: 2 labels"):
+        layer(vectors(3, 7), one_hot(np.array([0, 1]), 4))
+    with pytest.raises(ValueError, match="each of 3 latents or images. Received: 2 labels"):
+        with_one_hot((vectors(3, 7), np.array([0, 1])), 4)
