@@ -27,7 +27,7 @@ _HOMES = {
     "manifest": "hub",
 }
 _MODULES = frozenset(
-    "callbacks convert data ema errors families gan generator hub latent_gan layers losses "
+    "avatars callbacks convert data ema errors families gan generator hub latent_gan layers losses "
     "measure metrics penalties publish recipe recipes".split()
 )
 

@@ -53,8 +53,8 @@ class Dataset:
     always in the same way; a stream then crops at random (`random_crop`) and mirrors (`flip`).
 
     Args:
-        name: str. A TFDS name with its configuration ("fashion_mnist", "cycle_gan/horse2zebra"), or
-            "folder", or a mixture of Gaussians: "ring" or "grid". Defaults to "folder".
+        name: str. A TFDS name with its configuration ("fashion_mnist", "cycle_gan/horse2zebra"),
+            "avatars/pixel_art_64" (procedural faces, see `ganzoo.avatars`), or "folder", or a mixture of Gaussians: "ring" or "grid". Defaults to "folder".
         folder: str or `None`. For "folder": where the images lie, PNG, JPEG, BMP, GIF or WebP.
             Folders in it are searched too; with `label` each of them is a class, in sorted order.
         split: str. TFDS split, "train[:90%]" included. A folder has none. Defaults to "train".
@@ -744,6 +744,8 @@ def _builder(name, data_dir):
     import tensorflow_datasets as tfds
 
     base = re.split("[/:]", name)[0]
+    if base == "avatars":
+        from ganzoo import avatars  # noqa: F401, registers the data set
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
@@ -815,7 +817,7 @@ def _check_hosts(builder, downloads):
         return
     file_name = tfds.core.download.resource.get_dl_fname
     hosts = set()
-    for url, info in builder.url_infos.items():
+    for url, info in (builder.url_infos or {}).items():
         copies = downloads / "manual" / info.filename, downloads / file_name(url, info.checksum)
         if not any(path.exists() for path in copies):
             hosts.add(urllib.parse.urlsplit(url).hostname)
@@ -838,6 +840,8 @@ def _not_found(builder, reason) -> DatasetNotFoundError:
         "run: python -c \"import tensorflow_datasets as tfds; "
         f"tfds.builder('{name}', data_dir='{root}').download_and_prepare()\""
     )
+    if builder.name == "avatars":
+        ways = "run: pip install 'keras-ganzoo[avatars]'"
     if builder.name == "fashion_mnist":
         ways += "; or, without a network, on Debian: apt-get install dataset-fashion-mnist"
     return DatasetNotFoundError(
