@@ -14,7 +14,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- parity: begin -->\n", "<!-- parity: end -->\n"
-FAMILIES = ("stylegan2", "stylegan3")
+FAMILIES = ("progan", "stylegan", "stylegan2", "stylegan3")
+GROWING = FAMILIES[:2]
 
 
 def shared():
@@ -28,13 +29,16 @@ def rows():
     if not folder.is_dir():
         raise SystemExit(f"There are no official files in {folder}; GANZOO_SHARED names theirs.")
     sys.path.insert(0, str(ROOT / "tests"))
+    import growing_parity
+
     for family in FAMILIES:
         path = ROOT / "tests" / "families" / f"test_{family}.py"
         spec = importlib.util.spec_from_file_location(f"parity_of_{family}", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        parity = growing_parity.parity if family in GROWING else module.parity
         for case in module.CASES:
-            for quantity, error in sorted(module.parity(folder / case)):
+            for quantity, error in sorted(parity(folder / case)):
                 yield family, case, quantity, error
 
 

@@ -27,19 +27,22 @@ EAGER = {
     "cards": "",
     "convert.hdf5": "numpy ml_dtypes errors convert.reader",
     "convert.reader": "numpy ml_dtypes errors",
-    "convert.source": "numpy errors convert.reader convert.stylegan2_torch convert.table",
+    "convert.source": "numpy errors convert.reader convert.stylegan2_torch convert.table "
+    "convert.tflib",
     "convert.table": "numpy",
     "convert.tensor_bundle": "numpy ml_dtypes errors convert.reader",
+    "convert.tflib": "numpy errors convert.reader convert.table",
     "data": "numpy tensorflow",
     "demonstration": f"{KERAS} callbacks data hub",
     "ema": KERAS,
     "families": "",
     "foreign": "errors families",
-    "family": f"{KERAS} latent_gan gan generator losses penalties augment layers ema",
+    "family": f"{KERAS} latent_gan growing_gan gan generator losses penalties augment layers ema",
     "errors": "",
     "fetch": "errors",
     "gan": f"{KERAS} ema",
     "generator": KERAS,
+    "growing_gan": f"{KERAS} latent_gan layers",
     "hub": "errors families fetch",
     "measure": "numpy errors fetch hub metrics",
     "latent_gan": f"{KERAS} gan ema generator losses penalties augment",
@@ -65,7 +68,7 @@ AT_CALL = {
     "recipe": "measure",
     "publish": f"{KERAS} huggingface_hub safetensors convert callbacks cards",
 }
-CONVERT_TOOLS = {"hdf5", "reader", "table", "tensor_bundle", "__init__"}
+CONVERT_TOOLS = {"hdf5", "reader", "table", "tensor_bundle", "tflib", "__init__"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import tensorflow as tf
 class _Equalized(keras.layers.Layer):
     """What the layers share: the raw kernel, its scale, and the bias.
 
-    The kernel in use is kernel * gain * lr_multiplier / sqrt(fan_in), the bias bias *
+    The kernel in use is kernel * gain * lr_multiplier / sqrt(fan_in), the bias bias * bias_gain *
     lr_multiplier; the kernel begins as N(0, 1) / lr_multiplier.
     """
 
@@ -16,6 +16,7 @@ class _Equalized(keras.layers.Layer):
         *,
         gain=1.0,
         lr_multiplier=1.0,
+        bias_gain=1.0,
         use_bias=True,
         kernel_initializer=None,
         bias_initializer="zeros",
@@ -28,6 +29,7 @@ class _Equalized(keras.layers.Layer):
                 f"Received: gain={gain!r}, lr_multiplier={lr_multiplier!r}"
             )
         self.gain, self.lr_multiplier, self.use_bias = gain, lr_multiplier, use_bias
+        self.bias_gain = bias_gain
         normal = keras.initializers.RandomNormal(stddev=1.0 / lr_multiplier)
         self.kernel_initializer = keras.initializers.get(kernel_initializer or normal)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -54,7 +56,7 @@ class _Equalized(keras.layers.Layer):
         """The bias in use, in the compute dtype; `None` without one."""
         if self.bias is None:
             return None
-        return tf.cast(self.bias * self.lr_multiplier, self.compute_dtype)
+        return tf.cast(self.bias * (self.bias_gain * self.lr_multiplier), self.compute_dtype)
 
     def get_config(self):
         serialize = keras.initializers.serialize
@@ -62,6 +64,7 @@ class _Equalized(keras.layers.Layer):
             **super().get_config(),
             "gain": self.gain,
             "lr_multiplier": self.lr_multiplier,
+            "bias_gain": self.bias_gain,
             "use_bias": self.use_bias,
             "kernel_initializer": serialize(self.kernel_initializer),
             "bias_initializer": serialize(self.bias_initializer),
@@ -77,6 +80,7 @@ class EqualizedDense(_Equalized):
         gain: float > 0. Of the kernel: sqrt(2) before a leaky ReLU without a gain of its own.
         lr_multiplier: float > 0. How much slower than others the layer learns, 0.01 in StyleGAN's
             mapping networks.
+        bias_gain: float. Of the bias. Defaults to 1.
         use_bias: bool.
         kernel_initializer: of the raw kernel. Defaults to N(0, 1 / lr_multiplier^2).
         bias_initializer: of the raw bias.
@@ -110,7 +114,8 @@ class EqualizedConv2D(_Equalized):
     Args:
         filters: int > 0.
         kernel_size: int > 0, odd for "same" padding without a shift.
-        gain, lr_multiplier, use_bias, kernel_initializer, bias_initializer: see `EqualizedDense`.
+        gain, lr_multiplier, bias_gain, use_bias, kernel_initializer, bias_initializer: see
+            `EqualizedDense`.
     Input shape: float [B, H, W, C].
     Output shape: float [B, H, W, filters].
     Reference: Karras et al. 2018 (arXiv:1710.10196), section 4.1.

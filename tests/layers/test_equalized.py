@@ -13,7 +13,7 @@ def data(*shape):
 @pytest.mark.parametrize(
     ("make", "shape"),
     [
-        (lambda: EqualizedDense(3, gain=1.4, lr_multiplier=0.5, name="d"), (4, 5)),
+        (lambda: EqualizedDense(3, gain=1.4, lr_multiplier=0.5, bias_gain=2.0, name="d"), (4, 5)),
         (lambda: EqualizedDense(3, use_bias=False, bias_initializer="ones", name="d"), (4, 5)),
         (lambda: EqualizedConv2D(3, 3, gain=1.4, lr_multiplier=0.5, name="c"), (2, 5, 4, 2)),
     ],
@@ -23,12 +23,12 @@ def test_layers(make, shape):
 
 
 def test_the_kernel_is_scaled_by_fan_in_gain_and_multiplier():
-    layer = EqualizedDense(3, gain=2.0, lr_multiplier=0.1, name="d")
+    layer = EqualizedDense(3, gain=2.0, lr_multiplier=0.1, bias_gain=0.5, name="d")
     x = data(4, 16)
     layer.build(x.shape)
     kernel, bias = data(16, 3), data(3)
     layer.set_weights([kernel, bias])
-    expected = x @ kernel * (2.0 * 0.1 / 4.0) + 0.1 * bias
+    expected = x @ kernel * (2.0 * 0.1 / 4.0) + 0.05 * bias
     np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -1,0 +1,239 @@
+"""`GrowingGAN`: a `LatentGAN` whose networks begin small and grow inside `fit`."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from ganzoo.latent_gan import LatentGAN
+from ganzoo.layers.growing import fade
+from ganzoo.layers.resized_convolution import downscale, upscale
+
+
+@keras.saving.register_keras_serializable(package="ganzoo")
+class Growth:
+    """When networks grow: a pure function of the images that they have seen.
+
+    Each size is trained for `stable_images`; then the next one is faded in over `fade_images`.
+
+    Args:
+        initial_size: int, a power of two >= 4. Side of the first images. Defaults to 4.
+        stable_images, fade_images: int >= 0, not both 0. Default to 800,000.
+    Raises: ValueError: if one is out of range.
+    Reference: Karras et al. 2018 (arXiv:1710.10196), appendix A.1.
+    """
+
+    def __init__(self, initial_size=4, stable_images=800_000, fade_images=800_000):
+        if initial_size < 4 or initial_size & (initial_size - 1):
+            raise ValueError(
+                "`initial_size` must be a power of two >= 4. "
+                f"Received: initial_size={initial_size!r}"
+            )
+        if min(stable_images, fade_images) < 0 or not stable_images + fade_images:
+            raise ValueError(
+                "`stable_images` and `fade_images` must be >= 0 and not both 0. Received: "
+                f"stable_images={stable_images!r}, fade_images={fade_images!r}"
+            )
+        self.initial_size = initial_size
+        self.stable_images = stable_images
+        self.fade_images = fade_images
+
+    def lod(self, images_seen: int, image_size: int) -> float:
+        """The level of detail, from log2(image_size / initial_size) down to 0.
+
+        Its whole part is the level (0: the full size), its fraction how much of the level above it
+        is still mixed in.
+        """
+        phase, images = divmod(images_seen, self.stable_images + self.fade_images)
+        lod = math.log2(image_size / self.initial_size) - phase
+        if images > self.stable_images:
+            lod -= (images - self.stable_images) / self.fade_images
+        return max(lod, 0.0)
+
+    def size(self, images_seen: int, image_size: int) -> int:
+        """Side of the images that are trained on."""
+        return image_size >> int(self.lod(images_seen, image_size))
+
+    def get_config(self):
+        return {
+            "initial_size": self.initial_size,
+            "stable_images": self.stable_images,
+            "fade_images": self.fade_images,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+class GrowingGAN(LatentGAN):
+    """A `LatentGAN` whose two networks grow together.
+
+    Before each step the host sets `lod`, which is stored in every network, by the images seen;
+    networks never shrink, so that trained ones can be trained on. A step is compiled once for each
+    level with, and once without a fade: nothing of a larger size is computed. A batch is of the
+    full size; its images are averaged down, and mixed with the next smaller level as the fakes are.
+    Where a new level begins to fade in, and where it has, the optimizers' state is set to 0 (their
+    count of steps, too), as in the official code.
+
+    Penalties see images as if they were of the full size, each pixel 2^level times 2^level pixels:
+    the official networks always exchange full images, so that their gradient's norm is 2^level
+    times smaller than that of the small image.
+
+    A family's networks have `trunk`, a `layers.growing.Growing`, and take `level` and `fading`: see
+    `fakes` and `critic`.
+
+    Args:
+        generator, discriminator, **kwargs: see `LatentGAN`; penalties run on every step.
+        growth: `Growth`, or `None`: the networks stay at their stored `lod`.
+        rate_multipliers: {side of the images: factor} of both optimizers' rates while images have
+            that side. Other sides have 1.
+
+    Not done here: a batch size for each level. Let the data set give the batches of a level, and
+    call `fit` once for each.
+    """
+
+    def __init__(self, generator, discriminator, *, growth=None, rate_multipliers=None, **kwargs):
+        super().__init__(generator, discriminator, **kwargs)
+        size = generator.image_size
+        if growth is not None and growth.initial_size > size:
+            raise ValueError(
+                f"Networks cannot grow from {growth.initial_size} to {size} pixels. "
+                f"Received: growth.initial_size={growth.initial_size}, image_size={size}"
+            )
+        self.growth = growth
+        self.rate_multipliers = {int(k): float(v) for k, v in (rate_multipliers or {}).items()}
+        self.rate_multiplier = self.add_weight(
+            (), "ones", trainable=False, aggregation="mean", name="rate_multiplier"
+        )  # of the optimizers' present rates
+        self._stage = None
+        if growth is not None:
+            self.set_lod(growth.lod(0, size))
+
+    @property
+    def lod(self) -> float:
+        """Level of detail of the generator."""
+        return float(self.generator.trunk.lod.numpy())
+
+    def set_lod(self, lod: float):
+        """Puts every network at a level of detail: 0 is the full size, k 2^k times smaller."""
+        for network in self.networks().values():
+            network.trunk.lod.assign(lod)
+
+    # --- between the steps
+
+    def compile(self, *args, **kwargs):
+        self._stage = None
+        self.rate_multiplier.assign(1.0)
+        super().compile(*args, **kwargs)
+        if self.rate_multipliers and not all(
+            isinstance(o.learning_rate, keras.Variable) for o in self._optimizers()
+        ):
+            raise ValueError(
+                "`rate_multipliers` cannot change the rate of an optimizer with a schedule of its "
+                f"own: give a number, or rate_multipliers={{}}. Received: {self.rate_multipliers}"
+            )
+
+    def _optimizers(self):
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            yield optimizer.inner_optimizer if scaled else optimizer
+
+    def make_train_function(self, force=False):
+        """One compiled function per stage, chosen before each step; see `GAN`."""
+        self._host_step = None
+        if self.train_function is not None and not force:
+            return
+        stages = {}
+
+        def dispatch(iterator):
+            self._grow()
+            if self._stage not in stages:
+                super(GrowingGAN, self).make_train_function(force=True)
+                stages[self._stage] = self.train_function
+            logs = stages[self._stage](iterator)
+            self.train_function = dispatch
+            return logs
+
+        self.train_function = dispatch
+
+    def _grow(self):
+        """Sets `lod` by the images seen, and what depends on it."""
+        before, size = self.lod, self.generator.image_size
+        if self.growth is not None:
+            self.set_lod(min(before, self.growth.lod(int(self.images_seen.numpy()), size)))
+        now = self.lod
+        if (math.floor(now), math.ceil(now)) != (math.floor(before), math.ceil(before)):
+            self._reset_optimizers()
+        self._stage = self.generator.trunk.stage()
+        self._set_rates(self.rate_multipliers.get(size >> self._stage[0], 1.0))
+
+    def _reset_optimizers(self):
+        for optimizer in self._optimizers():
+            for variable in optimizer.variables:
+                if variable is not optimizer.learning_rate:
+                    variable.assign(tf.zeros_like(variable.value))
+
+    def _set_rates(self, multiplier):
+        before = float(self.rate_multiplier.numpy())
+        if multiplier != before:
+            for optimizer in self._optimizers():
+                optimizer.learning_rate.assign(optimizer.learning_rate * (multiplier / before))
+            self.rate_multiplier.assign(multiplier)
+
+    # --- the step
+
+    @property
+    def stage(self):
+        """(level, whether the next smaller one is mixed in) of the step that is traced."""
+        return self.generator.trunk.stage() if self._stage is None else self._stage
+
+    def trainable_of(self, player):
+        """Variables that the player's optimizer moves; inside a step, those of its stage."""
+        variables = super().trainable_of(player)
+        if self._stage is None:
+            return variables
+        idle = {
+            variable.path
+            for network in self.players()[player]
+            for layer in network.trunk.idle(*self._stage)
+            for variable in layer.trainable_variables
+        }
+        return [variable for variable in variables if variable.path not in idle]
+
+    def prepare(self, data):
+        batch = super().prepare(data)
+        level, fading = self.stage
+        real = downscale(batch["real"], 2**level)
+        if fading:
+            real = fade(real, upscale(downscale(real)), self.generator.trunk.share())
+        return {**batch, "real": real}
+
+    def penalty_values(self, critic, real, fake):
+        """{name: value} of the penalties, on images as if they were of the full size.
+
+        Args: critic: images of the stage's side -> logits [B, 1].
+        """
+        side = 2.0 ** self.stage[0]
+        return {
+            penalty.name: penalty.value(
+                lambda x: critic(x / side), real * side, fake * side, self.seed_for(penalty.name)
+            )
+            for penalty in self.penalties
+        }
+
+    def discriminator_losses(self, batch):
+        """`adversarial` and every penalty."""
+        real, critic = batch["real"], self.critic(batch)
+        fake = batch["fake"] if "fake" in batch else self.fakes(batch, "discriminator")
+        fake = tf.stop_gradient(fake)
+        adversarial = self.adversarial.discriminator(critic(real), critic(fake))
+        return {"adversarial": adversarial, **self.penalty_values(critic, real, fake)}
+
+    def get_config(self):
+        growth = self.growth
+        return {
+            **super().get_config(),
+            "growth": None if growth is None else keras.saving.serialize_keras_object(growth),
+            "rate_multipliers": {str(k): v for k, v in self.rate_multipliers.items()},
+        }
