@@ -278,7 +278,7 @@ def _stored(value, dtype, key):
     import numpy as np
 
     if value.dtype.kind != "f" or value.ndim < 2:  # a batch norm's numbers: few, and they matter
-        return value
+        return np.asarray(value)  # TensorFlow gives scalars of no array
     with np.errstate(over="ignore"):
         stored = value.astype(dtype)
     if np.isinf(stored).any() and not np.isinf(value).any():

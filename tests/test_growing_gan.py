@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import ganzoo
+from ganzoo import publish
 from ganzoo.families.progan import ProGAN
 from ganzoo.families.stylegan import StyleGAN
 from ganzoo.growing_gan import Growth
@@ -199,6 +201,15 @@ def test_resumes_at_the_level(tmp_path, done):
             gan.fit(harness.batches(np.concatenate(x), count), epochs=1, verbose=0)
         runs.append(gan)
     harness.assert_same_state(*runs)
+
+
+def test_a_saved_model_keeps_its_level(tmp_path):
+    gan = make()
+    gan.set_lod(1.25)
+    publish.save(gan, tmp_path / "run")
+    again = ganzoo.load(tmp_path / "run")
+    assert again.lod == 1.25
+    np.testing.assert_array_equal(again.generate(2), gan.generate(2))
 
 
 def test_trained_networks_do_not_shrink():
