@@ -3,8 +3,8 @@
     ganzoo.data.Dataset(name="avatars/pixel_art_64", attributes=("glasses", "hat"))
 
 DiceBear draws a face from a seed and options; every choice that the options leave open depends on
-the seed alone, so that `changed(person, glasses=True)` is the same person with glasses: ground truth
-for translations. Attributes are independent coins, except that in `avataaars` a hat replaces the
+the seed alone, so that `changed(person, glasses=True)` is the same person with glasses: ground
+truth for translations. Attributes are independent coins, except that in `avataaars` a hat replaces the
 hair. These are compositional cartoons, and the captions a toy language: numbers on them say nothing
 of photographs. Needs the extra `avatars`, whose pinned versions decide the pixels.
 """
@@ -49,7 +49,10 @@ _AVATAAARS = {
 }
 # Colours in which a label map is drawn, and the options that they replace.
 _PALETTE = np.float32(
-    [[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [255, 255, 255]]
+    [
+        [0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255],
+        [255, 255, 255],
+    ]
 )
 _FLAT = {
     "hairColor": "#ff0000",

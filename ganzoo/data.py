@@ -54,7 +54,8 @@ class Dataset:
 
     Args:
         name: str. A TFDS name with its configuration ("fashion_mnist", "cycle_gan/horse2zebra"),
-            "avatars/pixel_art_64" (procedural faces, see `ganzoo.avatars`), or "folder", or a mixture of Gaussians: "ring" or "grid". Defaults to "folder".
+            "avatars/pixel_art_64" (procedural faces, see `ganzoo.avatars`), or "folder", or a
+            mixture of Gaussians: "ring" or "grid". Defaults to "folder".
         folder: str or `None`. For "folder": where the images lie, PNG, JPEG, BMP, GIF or WebP.
             Folders in it are searched too; with `label` each of them is a class, in sorted order.
         split: str. TFDS split, "train[:90%]" included. A folder has none. Defaults to "train".

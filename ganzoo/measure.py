@@ -17,12 +17,17 @@ OF_IMAGES = ("fid", "kid", "precision", "recall", "density", "coverage")
 OF_CLASSES = ("is", "modes", "high-quality", "mode-kl")
 WITHOUT_DATA = ("ms-ssim",)
 SPACES = ("features", "pixels")
+SEPARABILITY = ("linear-separability-z", "linear-separability-w")  # by a classifier of attributes
 PATH = "ppl-"  # names of `ganzoo.metrics.perceptual_path_length.metric_id`
 # How manifest rows call data sets that TFDS has under one name, at the model's own size.
 TFDS_NAMES = {"CIFAR-10": "cifar10", "Fashion-MNIST": "fashion_mnist", "MNIST": "mnist"}
 # Data sets whose own classifier is in the package, by the beginning of their name.
-CLASSIFIERS = {"fashion_mnist": "fashion"}
-FEATURES = ("fashion", "inception", "inception-clean", "inception-torch")
+CLASSIFIERS = {
+    "fashion_mnist": "fashion",
+    "avatars/pixel_art_64": "avatars",
+    "avatars/pixel_art_32": "avatars-32",
+}
+FEATURES = (*CLASSIFIERS.values(), "inception", "inception-clean", "inception-torch")
 
 
 class MeasureError(GanzooError):
@@ -53,8 +58,10 @@ def measure(
     Args:
         name: what `ganzoo.load` takes.
         metrics: names out of `ganzoo.metrics.evaluate.METRICS`, and path lengths such as
-            `ppl-stylegan-wend-face`. Defaults to what can be had without a network: for images with
-            a shipped classifier `fid`, `kid`, `precision`, `recall`, `density`, `coverage`, `is`,
+            `ppl-stylegan-wend-face` (`ppl-stylegan-wend-avatars`: distances between a shipped
+            classifier's features instead of LPIPS), and `linear-separability-z` or `-w` where
+            `features` is a classifier of attributes. Defaults to what can be had without a network:
+            for images with a shipped classifier `fid`, `kid`, `precision`, `recall`, `density`, `coverage`, `is`,
             `modes`, `high-quality`, `mode-kl`; for points the last three; where no real images are
             known, `ms-ssim`.
         count: int > 0. Samples. Defaults to 10,000.
@@ -62,8 +69,9 @@ def measure(
             model was trained on, where that is known.
         split: of the data set. Defaults to "test" where the set has one, else to that of training.
         n_real: int > 0. Real images. Defaults to `count`, or to all if the split has fewer.
-        features: `"fashion"`, `"inception"`, `"inception-clean"` or `"inception-torch"`. Defaults
-            to the data set's own classifier where one is shipped, else to `"inception"`.
+        features: `"fashion"`, `"avatars"`, `"avatars-32"`, `"inception"`, `"inception-clean"` or
+            `"inception-torch"`. Defaults to the data set's own classifier where one is shipped,
+            else to `"inception"`.
         weights: file of the Inception weights. Defaults to the published one, fetched once.
         seed: int. Of the latents.
         truncation: float. Of the latents, for models that have it. Defaults to none.
@@ -100,7 +108,10 @@ def measure(
     metrics = _split(metrics or default_metrics(dataset, features))
     paths = [name for name in metrics if name.startswith(PATH)]
     records = [_path_length(gan.published, n, count, seed, batch_size, about) for n in paths]
-    names = [name for name in metrics if name not in paths]
+    cuts = [name for name in metrics if name in SEPARABILITY]
+    if cuts:
+        records += _separabilities(gan.published, cuts, features, count, seed, batch_size, about)
+    names = [name for name in metrics if name not in (*paths, *cuts)]
     if names:
         names = evaluation.checked_names(names)
         against = _reals(name, names, dataset, split, n_real, count, data_dir)
@@ -142,18 +153,21 @@ def _split(names):
 
 
 def _path_length(generator, name, count, seed, batch_size, about):
-    """Record of a metric `ppl-<reference>-<space><sampling>[-face]`."""
+    """Record of a metric `ppl-<reference>-<space><sampling>[-face][-<classifier>]`."""
     from ganzoo.metrics import perceptual_path_length as ppl
-    from ganzoo.metrics.features import similarity
 
-    found = re.fullmatch(rf"ppl-({'|'.join(ppl.PROTOCOLS)})-([zw])(full|end)(-face)?", name)
+    shipped = "|".join(CLASSIFIERS.values())
+    found = re.fullmatch(
+        rf"ppl-({'|'.join(ppl.PROTOCOLS)})-([zw])(full|end)(-face)?(?:-({shipped}))?", name
+    )
     if found is None:
         legal = [ppl.metric_id(r, s, t) for r in ppl.PROTOCOLS for s in "zw" for t in ppl.SAMPLINGS]
         raise MeasureError(
-            f"Path lengths are {legal}, each with -face for the crop of faces. Received: {name!r}"
+            f"Path lengths are {legal}, each with -face for the crop of faces, and with - and one "
+            f"of {list(CLASSIFIERS.values())} for distances in its features. Received: {name!r}"
         )
-    reference, space, sampling, face = found.groups()
-    network = similarity("vgg", resizer=ppl.PROTOCOLS[reference].resizer)
+    reference, space, sampling, face, classifier = found.groups()
+    network = _distance(classifier, ppl.PROTOCOLS[reference].resizer)
     result = ppl.perceptual_path_length(
         generator,
         network,
@@ -163,7 +177,7 @@ def _path_length(generator, name, count, seed, batch_size, about):
         reference=reference,
         samples=count,
         seed=seed,
-        batch_size=min(batch_size, 8),
+        batch_size=batch_size if classifier else min(batch_size, 8),
     )
     return Record(
         metric=name,
@@ -179,11 +193,73 @@ def _path_length(generator, name, count, seed, batch_size, about):
     )
 
 
+def _distance(classifier, resizer):
+    """The `similarity` of a path length."""
+    from ganzoo.metrics.features import similarity
+
+    if classifier is None:
+        return similarity("vgg", resizer=resizer)
+    from ganzoo.metrics.classifier import ClassifierSimilarity
+
+    return ClassifierSimilarity(load_features(classifier), resizer)
+
+
+def _separabilities(generator, names, features, count, seed, batch_size, about):
+    """Records of `SEPARABILITY`; labels are drawn in turn, the surer half of the samples kept."""
+    from ganzoo.generator import StyleGenerator
+    from ganzoo.metrics import linear_separability as cut
+
+    extractor = load_features(features) if features in CLASSIFIERS.values() else None
+    if extractor is None or not extractor.attributes:
+        legal = [name for name in CLASSIFIERS.values() if load_features(name).attributes]
+        raise MeasureError(
+            f"{names} need a classifier of attributes: give features (--features) out of {legal}. "
+            f"Received: features={features!r}"
+        )
+    if SEPARABILITY[1] in names and not isinstance(generator, StyleGenerator):
+        raise MeasureError(
+            f"{type(generator).__name__} has no w; take {SEPARABILITY[0]!r}. Received: {names}"
+        )
+    latents = generator.latents(count, seed)
+    labels = np.arange(count) % generator.num_classes if generator.num_classes else None
+    images = generator.generate(latents=latents, labels=labels, batch_size=batch_size)
+    found = extractor.probabilities(images)
+    points = {SEPARABILITY[0]: latents}
+    if SEPARABILITY[1] in names:
+        points[SEPARABILITY[1]] = np.concatenate([
+            generator.mapping(
+                latents[k : k + COUNT], None if labels is None else labels[k : k + COUNT]
+            ).numpy()[:, 0]
+            for k in range(0, count, COUNT)
+        ])
+    records = []
+    for name in names:
+        result = cut.linear_separability(
+            points[name], found, keep=count // 2, separate=cut.linear_svm
+        )
+        records.append(
+            Record(
+                metric=f"{name}-{extractor.name}",
+                value=result.score,
+                better="lower",
+                network=extractor.sha256,
+                resizer=extractor.resizer,
+                quantisation="uint8",
+                n_fake=count,
+                settings={"keep": count // 2, "cut": "LinearSVC"},
+                **{**about, "truncation": None},
+            )
+        )
+    return records
+
+
 def default_metrics(dataset, features) -> tuple[str, ...]:
     """What `measure` measures unless told: all that the feature network gives."""
     if dataset is None:
         return WITHOUT_DATA
-    return (*OF_IMAGES, *OF_CLASSES) if features in CLASSIFIERS.values() else OF_IMAGES
+    if features in CLASSIFIERS.values() and not load_features(features).attributes:
+        return (*OF_IMAGES, *OF_CLASSES)
+    return OF_IMAGES
 
 
 def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **options):

@@ -62,7 +62,7 @@ AT_CALL = {
     "fetch": "filelock huggingface_hub requests tqdm",
     "foreign": "convert",
     "gan": "publish",
-    "measure": "callbacks data metrics recipe",
+    "measure": "callbacks data generator metrics recipe",
     "metrics": "convert data safetensors scipy sklearn PIL matplotlib",
     "hub": f"{KERAS} ml_dtypes safetensors convert foreign publish",
     "recipe": "measure",

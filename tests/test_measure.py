@@ -69,6 +69,40 @@ def test_without_known_data_only_samples_are_measured(home):
         measure.measure(FACES, metrics=["fid"], count=60)
 
 
+@pytest.fixture
+def faces(home):
+    """Path of a saved small StyleGAN2 of the size of the avatars."""
+    from ganzoo.families.stylegan2 import StyleGAN2
+
+    gan = StyleGAN2(64, 6, 8, channel_base=64, channel_max=4, mapping={"num_layers": 2})
+    gan.save(home / "faces.keras")
+    return str(home / "faces.keras")
+
+
+def test_separability_and_path_length_by_the_classifier_of_attributes(faces):
+    names = [*measure.SEPARABILITY, "ppl-stylegan2-ada-wend-avatars"]
+    options = {"metrics": names, "features": "avatars", "count": 100}
+    found = {r.metric: r for r in measure.measure(faces, **options)}
+    lengths, z, w = found.values()
+    assert list(found) == [names[2], *(f"{name}-avatars" for name in measure.SEPARABILITY)]
+    assert {r.network for r in found.values()} == {SHIPPED["avatars"].sha256}
+    assert z.settings["keep"] == 50 and 1 <= z.value <= 2**5 and 1 <= w.value <= 2**5
+    assert lengths.value > 0 and lengths.resizer == "stylegan-256"
+    again = {r.metric: r for r in measure.measure(faces, **options)}
+    assert [r.value for r in again.values()] == [r.value for r in found.values()]
+
+
+def test_separability_needs_attributes_and_w(faces, home):
+    with pytest.raises(MeasureError, match=r"--features.*'avatars', 'avatars-32'.*'fashion'"):
+        measure.measure(faces, metrics=measure.SEPARABILITY, features="fashion", count=10)
+    with pytest.raises(MeasureError, match="has no w.*linear-separability-z"):
+        measure.measure(FACES, metrics=measure.SEPARABILITY, features="avatars", count=10)
+    with pytest.raises(MeasureError, match="ppl-stylegan-wend.*avatars-32.*ppl-stylegan-wend-cats"):
+        measure.measure(faces, metrics=["ppl-stylegan-wend-cats"], count=10)
+    with pytest.raises(MetricError, match="'stylegan2-ada'.*torch-fidelity"):
+        measure.measure(faces, metrics=["ppl-torch-fidelity-zend-avatars"], count=10)
+
+
 def test_a_folder_of_images_is_a_data_set(home):
     from ganzoo import callbacks
 

@@ -1,6 +1,6 @@
 """Trains a shipped classifier and writes its weights and what was measured.
 
-    python docs/classifiers/train.py fashion OUT [--epochs 14]
+    python docs/classifiers/train.py NAME OUT [--epochs N]
 
 OUT gets `<name>-classifier.safetensors` (to lie in ganzoo/weights, its sha256 in
 ganzoo/metrics/classifier.py), `log.csv` and `result.json`.
@@ -16,15 +16,22 @@ import keras
 import numpy as np
 
 from ganzoo import data
+from ganzoo.avatars import ATTRIBUTES
 from ganzoo.metrics import classifier
 from ganzoo.metrics.records import versions
 
 SETS = {
     "fashion": data.Dataset(name="fashion_mnist", label="label"),
+    "avatars": data.Dataset(name="avatars/pixel_art_64", attributes=ATTRIBUTES),
+    "avatars-32": data.Dataset(name="avatars/pixel_art_32", attributes=ATTRIBUTES),
 }
 CLASSES = {
     "fashion": "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot".split(),
+    "avatars": ATTRIBUTES,
+    "avatars-32": ATTRIBUTES,
 }
+WIDTHS = {"fashion": (24, 48, 96), "avatars": (12, 24, 48, 96), "avatars-32": (16, 32, 96)}
+EPOCHS = {"fashion": 14, "avatars": 5, "avatars-32": 8}
 
 
 def split(name, part):
@@ -67,13 +74,14 @@ def main():
     )
     parser.add_argument("name", choices=SETS)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int)
     given = parser.parse_args()
+    epochs = given.epochs or EPOCHS[given.name]
     given.out.mkdir(parents=True, exist_ok=True)
     test = split(given.name, "test")
     log, cpu = Log(*test), time.process_time()
     network = classifier.train_classifier(
-        *split(given.name, "train"), epochs=given.epochs, callbacks=[log]
+        *split(given.name, "train"), epochs=epochs, widths=WIDTHS[given.name], callbacks=[log]
     )
     file = given.out / f"{given.name}-classifier.safetensors"
     sha256 = classifier.save_classifier(network, file)
@@ -81,7 +89,7 @@ def main():
     names = CLASSES[given.name]
     parts = hits.T if hits.ndim == 2 else [hits[test[1] == k] for k in range(len(names))]
     result = {
-        "command": f"python docs/classifiers/train.py {given.name} OUT --epochs {given.epochs}",
+        "command": f"python docs/classifiers/train.py {given.name} OUT --epochs {epochs}",
         "test_accuracy": float(hits.mean()),
         "test_images": len(hits),
         "test_accuracy_of": {name: float(part.mean()) for name, part in zip(names, parts)},

@@ -3,6 +3,8 @@
 | name | trained on | gives |
 | --- | --- | --- |
 | `fashion` | Fashion-MNIST, 28 x 28 grey, training split | `fid-fashion`, modes, classes |
+| `avatars` | `avatars/pixel_art_64`, training split | `fid-avatars`, attributes, separability |
+| `avatars-32` | `avatars/pixel_art_32`, training split | the same of 32 pixels |
 
 Their features are those of one data set, so that distances in them compare generators of that data
 set, and say nothing of other images. `docs/classifiers` has how they were trained and measured.
@@ -128,6 +130,36 @@ class ClassifierExtractor:
         }
 
 
+class ClassifierSimilarity:
+    """Perceptual distance by a classifier: squared, between its features of length 1.
+
+    Args:
+        extractor: `ClassifierExtractor`.
+        resizer: what the reference of a path length calls its resizing: `"stylegan-256"`, which
+            leaves images of up to 256 pixels as they are.
+    Raises: MetricError: another resizer, or a classifier of larger images.
+    """
+
+    def __init__(self, extractor, resizer="stylegan-256"):
+        if resizer != "stylegan-256" or extractor.network.sizes["image_size"] > 256:
+            raise MetricError(
+                "Classifiers see images of their own size, which 'stylegan-256' leaves as they are "
+                "up to 256 pixels; take the path lengths 'stylegan' or 'stylegan2-ada'. "
+                f"Received: resizer={resizer!r}"
+            )
+        self.sha256, self.resizer = extractor.sha256, resizer
+        self._run = tf.function(extractor.network, reduce_retracing=True)
+
+    def __call__(self, first, second):
+        """float64 [B] of two float [B, H, W, C] in [0, 255]."""
+        sides = [
+            self._run(tf.constant(x, "float32"))[0].numpy().astype(np.float64)
+            for x in (first, second)
+        ]
+        a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in sides)
+        return np.square(a - b).sum(axis=1)
+
+
 # What is shipped
 
 
@@ -144,6 +176,16 @@ SHIPPED = {
     "fashion": Shipped(
         sha256="3ff1ef6f125bffcf14a497cd2f7523a158ff13cfe76f51bac031a58566a3c6a7",
         sizes={"image_size": 28, "channels": 1, "classes": 10},
+    ),
+    "avatars": Shipped(
+        sha256="f547c10baf9feb74f8e7c0abf52ae2e89d35d06412b180753e8be7062155f45b",
+        sizes={"image_size": 64, "channels": 3, "classes": 5, "widths": (12, 24, 48, 96)},
+        attributes=("glasses", "smiling", "facial_hair", "hat", "long_hair"),
+    ),
+    "avatars-32": Shipped(
+        sha256="4fbad319f3d2125c87cfec6a03ef341a7a80444df2c8ba23ccbde82fa7681f19",
+        sizes={"image_size": 32, "channels": 3, "classes": 5, "widths": (16, 32, 96)},
+        attributes=("glasses", "smiling", "facial_hair", "hat", "long_hair"),
     ),
 }
 

@@ -61,6 +61,20 @@ def test_the_fashion_classifier_is_right_on_the_test_split(fashion_dir, root):
     assert accuracy == pytest.approx(result["test_accuracy"], abs=5e-4)  # half precision
 
 
+@pytest.mark.parametrize("name, size", [("avatars", 64), ("avatars-32", 32)])
+def test_the_avatar_classifiers_are_right_on_drawn_people(name, size):
+    pytest.importorskip("dicebear", reason="extra avatars")
+    from ganzoo import avatars
+
+    people = list(avatars.people("pixel-art", 60, seed="unseen"))
+    images = np.stack([avatars.render(person, size) for person in people])
+    found = load_classifier(name).probabilities(images)
+    assert tuple(found) == avatars.ATTRIBUTES
+    for attribute, probabilities in found.items():
+        has = np.array([person.attributes[attribute] for person in people])
+        assert 10 < has.sum() < 50 and ((probabilities[:, 1] > 0.5) == has).mean() > 0.95
+
+
 def test_it_is_an_extractor():
     network = load_classifier("fashion")
     images = np.random.RandomState(0).randint(0, 256, (5, 28, 28, 1)).astype("uint8")
