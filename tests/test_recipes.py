@@ -3,6 +3,7 @@
 import ast
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,6 +12,13 @@ from ganzoo import recipe as recipes
 
 NAMES = recipes.names()
 LARGE = {"dcgan_lsun_bedroom_64", "lsgan_lsun", "wgan_lsun", "wgangp_cifar10"}  # wide networks
+HUGE = {  # built, but not trained here
+    "progan_celebahq_1024", "progan_cifar10", "progan_lsun_bedroom_256", "stylegan_ffhq_1024",
+    "stylegan_celebahq_1024", "stylegan_lsun_bedroom_256", "stylegan2_ffhq_1024",
+    "stylegan2_lsun_256", "stylegan2ada_afhq_512", "stylegan2ada_cifar10", "stylegan3_ffhq_1024",
+}
+ALL = [name for name in NAMES if name.partition(":")[0] in HUGE]
+NAMES = [name for name in NAMES if name not in ALL]
 FILES = [name for name in NAMES if ":" not in name]
 
 
@@ -64,18 +72,52 @@ def test_data_fit_the_model(name, tmp_path):
     assert_fits(batch, recipe, gan)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_settings(name):
-    recipe = recipes.read(name)
+def assert_settings(recipe, gan):
     assert any(word in recipe.paper for word in ("arXiv:", "doi:")), "a recipe names its paper"
     assert all(isinstance(text, str) and text for text in recipe.deviations)
-    epochs, steps = recipes.plan(recipe, recipes.build(recipe))
+    epochs, steps = recipes.plan(recipe, gan)
     shown = epochs * steps * recipe.batch_size
     assert recipe.images <= shown <= 1.05 * recipe.images + 64 * recipe.batch_size
     assert epochs <= 1000
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_settings(name):
+    recipe = recipes.read(name)
+    assert_settings(recipe, recipes.build(recipe))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(HUGE))
+def test_large_ones(name):
+    """Settings, and the shape of what the data set gives; training them needs accelerators."""
+    recipe = recipes.read(name)
+    gan = recipes.build(recipe)
+    assert_settings(recipe, gan)
+    size, channels = gan.generator.image_size, gan.generator.channels
+    assert gan.generator.output_shape[1:] == shape_of(gan) == (size, size, channels)
+    assert bool(gan.generator.num_classes) == (recipe.dataset.label is not None)
+    if recipe.dataset.size is not None:
+        assert recipe.dataset.size == size and recipe.dataset.crop == "square"
+    assert str(size) in name or size == 32
+    for phase in gan.phases():
+        assert phase.interval in (1, 4, 16)
+    published = keras.optimizers.Adam(0.0, epsilon=1e-8).get_config()
+    for optimizer in (gan.generator_optimizer, gan.discriminator_optimizer):
+        config = optimizer.get_config()
+        assert config["beta_1"] == 0.0 and config["epsilon"] == published["epsilon"]
+        assert 0.98 < config["beta_2"] < 0.992 and 0.0009 < config["learning_rate"] < 0.0026
+
+
+@pytest.mark.parametrize("base", sorted({n.partition(":")[0] for n in ALL if ":" in n}))
+def test_variants_of_large_ones_differ(base):
+    found = [recipes.read(name) for name in ALL if name.partition(":")[0] == base]
+    assert len(found) > 1
+    told = {(recipe.dataset, recipe.images, recipe.model) for recipe in found}
+    assert len(told) == len(found), f"two variants of {base} are the same"
+
+
+@pytest.mark.parametrize("name", [*FILES, *sorted(HUGE)])
 def test_a_file_says_what_it_is(root, name):
     tree = ast.parse((root / "recipes" / f"{name}.py").read_text("utf-8"))
     assert ast.get_docstring(tree)
