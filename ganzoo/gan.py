@@ -128,6 +128,10 @@ class GAN(keras.Model):
         """(average, source) pairs that `ema` keeps."""
         return []
 
+    def state_logs(self) -> dict[str, tf.Tensor]:
+        """{name: scalar} that the logs show besides the losses, as it is after a step."""
+        return {}
+
     def check_batch(self, data) -> None:
         """Looks at the first batch on the host; `ValueError` for data that cannot be meant."""
 
@@ -314,7 +318,7 @@ class GAN(keras.Model):
                 logs[f"{p.name}/{t}"] for p in self._phases if p.player == player for t in p.terms
             ]
             logs[short] = tf.add_n(terms)
-        return logs
+        return {**logs, **self.state_logs()}
 
     def _optimizer(self, player):
         return {

@@ -227,7 +227,9 @@ class GrowingGAN(LatentGAN):
         real, critic = batch["real"], self.critic(batch)
         fake = batch["fake"] if "fake" in batch else self.fakes(batch, "discriminator")
         fake = tf.stop_gradient(fake)
-        adversarial = self.adversarial.discriminator(critic(real), critic(fake))
+        real_logits = critic(real)
+        self.observe(real_logits)
+        adversarial = self.adversarial.discriminator(real_logits, critic(fake))
         return {"adversarial": adversarial, **self.penalty_values(critic, real, fake)}
 
     def get_config(self):

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo import augment as augment_module
 from ganzoo import losses as losses_module
+from ganzoo.augment import Augment
 from ganzoo.ema import EMA
 from ganzoo.gan import GAN, Phase
 from ganzoo.generator import Generator, check_label_range
@@ -30,8 +32,8 @@ class LatentGAN(GAN):
         discriminator: `keras.Model`; images, or [images, labels], to logits [B, 1].
         loss: `AdversarialLoss` or its name, see `ganzoo.losses`.
         penalties: sequence of `Penalty`. Defaults to none.
-        augment: callable on images, or `None`. Sits in front of the discriminator, for reals, fakes
-            and penalties.
+        augment: `Augment`, its name (see `ganzoo.augment.get`) or `None`. Sits in front of the
+            discriminator, for reals, fakes and penalties.
         critic_steps: int >= 1. Discriminator steps, each on fresh data, per generator step.
             Defaults to 1.
         fakes: `"fresh"` (each player's step draws its own latents) or `"shared"` (both look at the
@@ -51,7 +53,7 @@ class LatentGAN(GAN):
         *,
         loss: AdversarialLoss | str,
         penalties: Sequence[Penalty] = (),
-        augment: Callable | None = None,
+        augment: Augment | str | None = None,
         critic_steps: int = 1,
         fakes: str = "fresh",
         ema: EMA | None = None,
@@ -68,12 +70,13 @@ class LatentGAN(GAN):
         self.discriminator = discriminator
         self.adversarial = losses_module.get(loss)
         self.penalties = list(penalties)
-        self.augment = augment
+        self.augment = augment_module.get(augment)
+        self._augmented = 0
         self.critic_steps = critic_steps
         self.fakes_from = fakes
         self.generator_ema = None if ema is None else self._average_of(generator)
         self.provenance = {name: "initial weights" for name in self.networks()}
-        for part in (*self.penalties, augment):
+        for part in (*self.penalties, self.augment):
             if isinstance(part, keras.layers.Layer) and not part.built:
                 part.build(
                     None
@@ -162,6 +165,7 @@ class LatentGAN(GAN):
         )
 
     def prepare(self, data):
+        self._augmented = 0
         image, label = split(data)
         if image.dtype == tf.uint8:
             image = tf.cast(image, "float32") / 127.5 - 1.0
@@ -194,13 +198,22 @@ class LatentGAN(GAN):
         """images -> float32 logits [B, 1], augmented and conditioned on the batch's labels."""
 
         def logits(images):
-            if self.augment is not None:
-                images = self.augment(images)
-            return tf.cast(
-                self.discriminator(self._with_label(images, batch), training=True), "float32"
-            )
+            images = self._with_label(self.augmented(images), batch)
+            return tf.cast(self.discriminator(images, training=True), "float32")
 
         return logits
+
+    def augmented(self, images):
+        """Images as the discriminator sees them; every call inside a step draws its own numbers."""
+        if self.augment is None:
+            return images
+        self._augmented += 1
+        return self.augment(images, self.seed_for(f"augment/{self._augmented}"))
+
+    def observe(self, real_logits):
+        """Shows the augmentation the logits of a step's real images."""
+        if self.augment is not None:
+            self.augment.observe(real_logits)
 
     def _with_label(self, x, batch):
         return [x, batch["label"]] if self.generator.conditional else x
@@ -213,7 +226,9 @@ class LatentGAN(GAN):
         real, critic = batch["real"], self.critic(batch)
         fake = batch["fake"] if "fake" in batch else self.fakes(batch, "discriminator")
         fake = tf.stop_gradient(fake)
-        losses = {"adversarial": self.adversarial.discriminator(critic(real), critic(fake))}
+        real_logits = critic(real)
+        losses = {"adversarial": self.adversarial.discriminator(real_logits, critic(fake))}
+        self.observe(real_logits)
         for penalty in self.penalties:
             if penalty.interval == 1:
                 losses[penalty.name] = penalty.value(
@@ -227,6 +242,9 @@ class LatentGAN(GAN):
         fake = batch["fake"] if "fake" in batch else self.fakes(batch, "generator")
         real_logits = critic(batch["real"]) if self.adversarial.needs_real else None
         return {"adversarial": self.adversarial.generator(critic(fake), real_logits)}
+
+    def state_logs(self):
+        return {} if self.augment is None else self.augment.state_logs()
 
     # --- use
 

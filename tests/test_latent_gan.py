@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from harness import batches, images
 
+from ganzoo.augment import Augment
 from ganzoo.ema import EMA
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
@@ -143,11 +144,11 @@ def test_lazy_penalty_on_fakes_trains():
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class Flip(keras.layers.Layer):
+class Flip(Augment):
     """Changes the sign."""
 
-    def call(self, x):
-        return -x
+    def call(self, images, seed):
+        return -images
 
 
 def test_augmentation_is_in_front_of_the_critic():

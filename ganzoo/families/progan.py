@@ -394,8 +394,8 @@ class ProGAN(GrowingGAN):
 
     def judge(self, images):
         """[scores [B, 1], logits of the classes [B, num_classes]] of images of the stage's side."""
-        images = images if self.augment is None else self.augment(images)
         level, fading = self.stage
+        images = self.augmented(images)
         outputs = self.discriminator.trunk(images, level=level, fading=fading)
         return [outputs[:, :1], outputs[:, 1:]]
 
@@ -408,6 +408,7 @@ class ProGAN(GrowingGAN):
         fake = batch["fake"] if "fake" in batch else self.fakes(batch, "discriminator")
         fake = tf.stop_gradient(fake)
         (real_scores, real_classes), (fake_scores, fake_classes) = map(self.judge, (real, fake))
+        self.observe(real_scores)
         losses = {
             "adversarial": self.adversarial.discriminator(real_scores, fake_scores),
             **self.penalty_values(self.critic(batch), real, fake),

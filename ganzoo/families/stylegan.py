@@ -496,8 +496,7 @@ class StyleGAN(GrowingGAN):
         label = self._one_hot(batch)
 
         def logits(images):
-            images = images if self.augment is None else self.augment(images)
-            outputs = self.discriminator.trunk(images, level=level, fading=fading)
+            outputs = self.discriminator.trunk(self.augmented(images), level=level, fading=fading)
             return outputs if label is None else self.discriminator.select(outputs, label)
 
         return logits

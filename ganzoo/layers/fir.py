@@ -91,6 +91,7 @@ def upfirdn(x, taps, *, up=1, down=1, padding=0, gain=1.0, flip="convolve"):
         number of times with respect to `x`: the gradient is another call, up and down exchanged.
     Raises: ValueError: for other shapes, or an image smaller than the filter.
     """
+    given = taps
     taps = tf.cast(tf.convert_to_tensor(np.ones([1, 1]) if taps is None else taps), x.dtype)
     _check(x, taps, flip)
     up, down, padding = _pair(up, "up"), _pair(down, "down"), _borders(padding)
@@ -116,7 +117,8 @@ def upfirdn(x, taps, *, up=1, down=1, padding=0, gain=1.0, flip="convolve"):
                 start, step = padding[2 * i], outputs[i] * down[i]
                 back += [size[i] - start - 1, sides[i] * up[i] - step + start - up[i] + 1]
             other = DIRECTIONS[1 - DIRECTIONS.index(flip)]
-            return upfirdn(dy, taps, up=down, down=up, padding=back, gain=gain, flip=other)
+            # inside `tf.cond` the tensor of the taps would belong to another graph
+            return upfirdn(dy, given, up=down, down=up, padding=back, gain=gain, flip=other)
 
         return y, gradient
 
