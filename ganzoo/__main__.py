@@ -340,6 +340,162 @@ def push(name, repo, license, dataset, private, branch, message, accept_license)
     click.echo(address)
 
 
+# --- editing
+
+
+seed_list = click.option("--seeds", "sources", default="0,1,2", show_default=True, help="0,3,7-9")
+truncation_option = click.option(
+    "--truncation", type=float, default=1.0, show_default=True, help="Of w; 1 is none."
+)
+label_option = click.option("--label", type=int, help="Class of every image. Default: 0.")
+scale_option = click.option(
+    "--scale", type=Quantity(), default=1, show_default=True, help="Factor of the pixels."
+)
+layers_help = "all, coarse, middle, fine, or numbers such as 0-3,6."
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--rows", default="0,1,2", show_default=True, help="Seeds of sources A: 0,3,7-9.")
+@click.option("--columns", default="3,4,5,6", show_default=True, help="Seeds of sources B.")
+@click.option(
+    "--layers", multiple=True, default=["coarse"], show_default=True,
+    help=f"What comes from B: {layers_help} Once, or once for each row.",
+)
+@truncation_option
+@label_option
+@scale_option
+@click.option("-o", "--out", default="mix.png", show_default=True, help="PNG.")
+@accept_license
+def mix(name, out, accept_license, **options):
+    """Mix styles: each row's image with some layers from each column's.
+
+    NAME is anything that `generate` takes, of a StyleGAN.
+    """
+    from ganzoo.editing import commands
+
+    generator = hub.load_generator(name, accept_license=accept_license)
+    click.echo(commands.mix(generator, out, **options))
+
+
+@cli.command()
+@click.argument("name")
+@seed_list
+@click.option("--steps", type=Quantity(), default=30, show_default=True, help="From seed to seed.")
+@click.option("--space", type=click.Choice(["w", "z"]), help="Default: w where there is one.")
+@click.option("--path", type=click.Choice(["open", "loop"]), default="open", show_default=True)
+@click.option("--fps", type=float, default=30, show_default=True, help="Images per second.")
+@click.option("--columns", type=Quantity(), help="Of a PNG. Default: a square.")
+@truncation_option
+@label_option
+@scale_option
+@click.option("-o", "--out", default="path.png", show_default=True, help="PNG, GIF or MP4.")
+@accept_license
+def interpolate(name, out, accept_license, **options):
+    """Draw the images between seeds, as a film or side by side.
+
+    NAME is anything that `generate` takes. Lines in w, arcs in z.
+    """
+    from ganzoo.editing import commands
+
+    generator = hub.load_generator(name, accept_license=accept_license)
+    click.echo(commands.interpolate(generator, out, **options))
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("image")
+@click.option("--space", type=click.Choice(["w", "w+"]), default="w", show_default=True)
+@click.option("--steps", type=Quantity(), default=1000, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--perceptual", type=click.Choice(["auto", "lpips", "multi-scale"]), default="auto",
+    show_default=True, help="Distance of images; auto: LPIPS if it was fetched before.",
+)
+@click.option(
+    "--noise", type=click.Choice(["optimize", "const", "none"]), default="optimize",
+    show_default=True,
+)
+@label_option
+@click.option("-o", "--out", default="projection", show_default=True, help="Folder.")
+@accept_license
+def project(name, image, out, accept_license, **options):
+    """Look for the w of a StyleGAN whose picture is nearest to IMAGE, a PNG or JPEG of its size."""
+    from ganzoo.editing import commands
+
+    generator = hub.load_generator(name, accept_license=accept_license)
+    with click.progressbar(length=options["steps"], label="steps", file=sys.stderr) as bar:
+        found, paths = commands.project(
+            generator, image, out, progress=lambda step, distance: bar.update(1), **options
+        )
+    click.echo(
+        f"{found.loss} {found.start_distance:.4g} -> {found.distance:.4g}, "
+        f"PSNR {found.start_psnr:.1f} -> {found.psnr:.1f} dB"
+    )
+    for path in paths:
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--seed", help="One or several: 0,3,7-9.")
+@click.option("--projected", help="Folder that `project` wrote, instead of a seed.")
+@click.option(
+    "--direction", default="sefa:0", show_default=True,
+    help="sefa:NUMBER, mean:SEEDS/SEEDS (towards, away from), or a file of `direction`.",
+)
+@click.option("--strength", default="-3:3:7", show_default=True, help="first:last:count, or 1,2.5")
+@click.option("--layers", default="all", show_default=True, help=f"That move: {layers_help}")
+@truncation_option
+@label_option
+@scale_option
+@click.option("-o", "--out", default="edit.png", show_default=True, help="PNG.")
+@accept_license
+def edit(name, out, accept_license, **options):
+    """Move images of NAME along a direction: a row for each seed, a column for each strength."""
+    from ganzoo.editing import commands
+
+    generator = hub.load_generator(name, accept_license=accept_license)
+    click.echo(commands.edit(generator, out, **options))
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--classifier", required=True, help="fashion, avatars, ...")
+@click.option("--attribute", required=True, help="Out of the classifier's, or number of a class.")
+@click.option("-n", "--count", type=Quantity(), default=10_000, show_default=True, help="Samples.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--space", type=click.Choice(["w", "z"]), help="Default: w where there is one.")
+@click.option("--cut", type=click.Choice(["svm", "logistic"]), default="svm", show_default=True)
+@label_option
+@click.option("-o", "--out", default="direction.npz", show_default=True, help="For `edit`.")
+@accept_license
+def direction(name, out, accept_license, **options):
+    """Find the direction of NAME's latents in which an attribute appears."""
+    from ganzoo.editing import commands
+
+    generator = hub.load_generator(name, accept_license=accept_license)
+    found, path = commands.direction(generator, out, **options)
+    click.echo(f"{path}: {found.accuracy:.1%} of the samples held out are on their side")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--over", type=click.Choice(["truncation", "noise"]), default="truncation")
+@seed_list
+@click.option("--psi", default="-1:1:7", show_default=True, help="Truncations.")
+@label_option
+@scale_option
+@click.option("-o", "--out", default="sweep.png", show_default=True, help="PNG.")
+@accept_license
+def sweep(name, out, accept_license, **options):
+    """Draw seeds under several truncations, or with noise at all, no, fine and coarse layers."""
+    from ganzoo.editing import commands
+
+    generator = hub.load_generator(name, accept_license=accept_license)
+    click.echo(commands.sweep(generator, out, **options))
+
+
 # --- the cache
 
 

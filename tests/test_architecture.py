@@ -34,6 +34,7 @@ EAGER = {
     "convert.tflib": "numpy errors convert.reader convert.table",
     "data": "numpy tensorflow",
     "demonstration": f"{KERAS} callbacks data hub",
+    "editing": f"{KERAS} errors fetch generator callbacks metrics editing",
     "ema": KERAS,
     "families": "",
     "foreign": "errors families",
@@ -54,11 +55,12 @@ EAGER = {
     "recipe": f"{KERAS} gan data callbacks metrics publish",
 }
 AT_CALL = {
-    "__main__": "numpy audit callbacks measure publish demonstration metrics recipe tqdm",
+    "__main__": "numpy audit callbacks editing measure publish demonstration metrics recipe tqdm",
     "callbacks": "publish",
     "convert.reader": "convert.hdf5 convert.tensor_bundle",
     "avatars": "PIL dicebear resvg_py",
     "data": "avatars filelock tensorflow_datasets",
+    "editing": "metrics PIL imageio_ffmpeg sklearn",
     "fetch": "filelock huggingface_hub requests tqdm",
     "foreign": "convert",
     "gan": "publish",
