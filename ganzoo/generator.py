@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.layers.style_mapping import check_cutoff, one_hot, with_one_hot
+
 PRIORS = ("normal", "uniform")  # N(0, 1); U(-1, 1)
 
 
@@ -188,6 +190,82 @@ class StyleGenerator(Generator):
             seed: int, or int32 [2]. The same seed draws the same noise.
         """
         raise NotImplementedError
+
+
+class MappedGenerator(StyleGenerator):
+    """A `StyleGenerator` whose layer `mapping`, a `StyleMapping`, makes the ws.
+
+    A subclass writes `synthesis` and `images_of`, and in its `forward` checks their options.
+    """
+
+    def __call__(self, inputs, *args, **kwargs):
+        return super().__call__(with_one_hot(inputs, self.num_classes), *args, **kwargs)
+
+    def images_of(self, ws, latents, **options) -> tf.Tensor:
+        """`synthesis` inside a graph, of ws that fit and of the latents that they come from."""
+        raise NotImplementedError
+
+    def mapping(self, z, labels=None, truncation=1.0, truncation_cutoff=None):
+        z = tf.convert_to_tensor(z, "float32")
+        if len(z.shape) != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(
+                f"`z` must have shape [N, latent_dim] = (None, {self.latent_dim}). "
+                f"Received: shape {tuple(z.shape)}"
+            )
+        return self.styles(z, labels, truncation=truncation, truncation_cutoff=truncation_cutoff)
+
+    def styles(self, z, labels, **options):
+        """`mapping` with all options of `StyleMapping`, without a look at `z`."""
+        labels = None if labels is None else tf.convert_to_tensor(labels)
+        return self.get_layer("mapping")(z, one_hot(labels, self.num_classes), **options)
+
+    def check_ws(self, ws) -> tf.Tensor:
+        """`ws` as float32. Raises `ValueError` for a shape that does not fit."""
+        ws = tf.convert_to_tensor(ws, "float32")
+        wanted = (self.num_ws, self.style_dim)
+        if len(ws.shape) != 3 or tuple(ws.shape[1:]) != wanted:
+            raise ValueError(
+                f"`ws` must have shape [N, num_ws, style_dim] = {(None, *wanted)}; `mapping` gives "
+                f"such. Received: shape {tuple(ws.shape)}"
+            )
+        return ws
+
+    def generate(self, count=None, *, labels=None, **options):
+        """Draws samples; see `Generator.generate`.
+
+        Args:
+            labels: also float [count, num_classes].
+            truncation, truncation_cutoff: see `mapping`.
+            **options: see `synthesis`.
+
+        Returns: uint8 [count, image_size, image_size, channels].
+        """
+        if np.ndim(labels) == 2:
+            labels = one_hot(np.asarray(labels), self.num_classes)
+        return super().generate(count, labels=labels, **options)
+
+    def forward(self, inputs, *, truncation=1.0, truncation_cutoff=None, **options):
+        check_cutoff(truncation_cutoff, self.num_ws)
+        whole = not tf.is_tensor(truncation) and truncation == 1.0
+        if "_compiled" not in self.__dict__:
+            self._compiled = tf.function(self._infer, autograph=False)
+        return self._compiled(
+            inputs, None if whole else tf.constant(truncation, "float32"), truncation_cutoff,
+            **options,
+        )
+
+    def _infer(self, inputs, truncation, truncation_cutoff, **options):
+        ws = self.styles(
+            inputs[0], inputs[1] if self.num_classes else None,
+            truncation=1.0 if truncation is None else truncation,
+            truncation_cutoff=truncation_cutoff,
+        )
+        return self.images_of(ws, inputs[0], **options)
+
+    def _check_labels(self, labels, count):
+        if np.ndim(labels) == 2 and len(labels) == count:
+            return np.asarray(labels)
+        return super()._check_labels(labels, count)
 
 
 def check_label_range(labels, num_classes):

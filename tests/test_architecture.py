@@ -42,7 +42,7 @@ EAGER = {
     "errors": "",
     "fetch": "errors",
     "gan": f"{KERAS} ema",
-    "generator": KERAS,
+    "generator": f"{KERAS} layers",
     "growing_gan": f"{KERAS} latent_gan layers",
     "hub": "errors families fetch",
     "measure": "numpy errors fetch hub metrics",

@@ -12,17 +12,17 @@ Left out: configurations A to D of the first paper, whose networks are StyleGAN'
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ganzoo.ema import EMA
 from ganzoo.gan import Phase
-from ganzoo.generator import StyleGenerator
+from ganzoo.generator import MappedGenerator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.bias_act import standard_normal
 from ganzoo.layers.fir import setup_filter, upsample2d
 from ganzoo.layers.modulated_convolution import TAPS, ResampledConv2D, StyledConv2D, ToImage
-from ganzoo.layers.style_mapping import StyleMapping, check_cutoff, one_hot, with_one_hot
+from ganzoo.layers.noise import check_noise, layer_seed, sample_seeds, seed_pair
+from ganzoo.layers.style_mapping import StyleMapping
 from ganzoo.layers.stylegan2_discriminator import (
     StyleGAN2Discriminator,
     block_policy,
@@ -34,13 +34,7 @@ from ganzoo.losses import NonSaturating
 from ganzoo.penalties import R1, PathLength
 
 register = keras.saving.register_keras_serializable(package="ganzoo")
-NOISE = ("const", "none", "random")
 PUBLISHED_EMA = EMA(half_life_images=10_000)
-
-
-def _check_noise(noise):
-    if noise not in NOISE:
-        raise ValueError(f"`noise` must be one of {NOISE}. Received: noise={noise!r}")
 
 
 @register
@@ -169,7 +163,8 @@ class Synthesis(keras.layers.Layer):
         x, image, first = None, None, 0
         for block in self.blocks:
             own = ws[:, first : first + block.styles]
-            x, image = block(x, image, own, noise=noise, seeds=_seeds(seed, first))
+            seeds = [layer_seed(seed, first + i) for i in (0, 1)]
+            x, image = block(x, image, own, noise=noise, seeds=seeds)
             first += block.convolutions
         return image
 
@@ -177,15 +172,8 @@ class Synthesis(keras.layers.Layer):
         return (ws_shape[0], self.image_size, self.image_size, self.channels)
 
 
-def _seeds(seed, first):
-    """Two seeds, for the layers `first` and `first + 1`, of one or of one per sample."""
-    if seed is None:
-        return None, None
-    return [seed + tf.constant([0, 1 + first + i]) for i in (0, 1)]
-
-
 @register
-class StyleGAN2Generator(StyleGenerator):
+class StyleGAN2Generator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
     Args:
@@ -259,80 +247,25 @@ class StyleGAN2Generator(StyleGenerator):
             num_classes=num_classes, mapping=mapping, **sizes, **options,
         )
 
-    def __call__(self, inputs, *args, **kwargs):
-        return super().__call__(with_one_hot(inputs, self.num_classes), *args, **kwargs)
-
-    def mapping(self, z, labels=None, truncation=1.0, truncation_cutoff=None):
-        z = tf.convert_to_tensor(z, "float32")
-        if len(z.shape) != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(
-                f"`z` must have shape [N, latent_dim] = (None, {self.latent_dim}). "
-                f"Received: shape {tuple(z.shape)}"
-            )
-        return self.styles(
-            z, labels, truncation=truncation, truncation_cutoff=truncation_cutoff
-        )
-
-    def styles(self, z, labels, **options):
-        """`mapping` with all options of `StyleMapping`, without a look at `z`."""
-        labels = None if labels is None else tf.convert_to_tensor(labels)
-        return self.get_layer("mapping")(z, one_hot(labels, self.num_classes), **options)
-
     def synthesis(self, ws, noise="const", seed=0):
-        ws = tf.convert_to_tensor(ws, "float32")
-        wanted = (self.num_ws, self.style_dim)
-        if len(ws.shape) != 3 or tuple(ws.shape[1:]) != wanted:
-            raise ValueError(
-                f"`ws` must have shape [N, num_ws, style_dim] = {(None, *wanted)}; `mapping` gives "
-                f"such. Received: shape {tuple(ws.shape)}"
-            )
-        _check_noise(noise)
-        seed = tf.convert_to_tensor(seed, "int32")
-        seed = tf.stack([seed, 0]) if seed.shape.rank == 0 else seed
-        return self.get_layer("synthesis")(ws, noise=noise, seed=seed)
+        ws = self.check_ws(ws)
+        return self.get_layer("synthesis")(ws, noise=check_noise(noise), seed=seed_pair(seed))
 
-    def generate(self, count=None, *, labels=None, seed=0, **options):
-        """Draws samples; see `Generator.generate`.
-
-        Args:
-            truncation, truncation_cutoff: see `mapping`.
-            noise: see `synthesis`. "random" is drawn from `seed` and the sample's latents.
-
-        Returns: uint8 [count, image_size, image_size, channels].
-        """
-        if np.ndim(labels) == 2:
-            labels = one_hot(np.asarray(labels), self.num_classes)
-        if options.get("noise") == "random":
-            options["noise_seed"] = seed
-        return super().generate(count, labels=labels, seed=seed, **options)
-
-    def forward(
-        self, inputs, *, truncation=1.0, truncation_cutoff=None, noise="const", noise_seed=0
-    ):
-        check_cutoff(truncation_cutoff, self.num_ws)
-        _check_noise(noise)
-        whole = not tf.is_tensor(truncation) and truncation == 1.0
-        if "_compiled" not in self.__dict__:
-            self._compiled = tf.function(self._infer, autograph=False)
-        return self._compiled(
-            inputs, None if whole else tf.constant(truncation, "float32"), truncation_cutoff, noise,
-            tf.constant(noise_seed, "int64"),
-        )
-
-    def _infer(self, inputs, truncation, truncation_cutoff, noise, noise_seed):
-        ws = self.styles(
-            inputs[0], inputs[1] if self.num_classes else None,
-            truncation=1.0 if truncation is None else truncation,
-            truncation_cutoff=truncation_cutoff,
-        )
-        own = tf.reduce_sum(tf.bitcast(inputs[0], "int32"), 1)  # of each sample, in any batch
-        seeds = tf.stack([own, tf.fill(tf.shape(own), tf.cast(noise_seed, "int32"))], 1)
+    def images_of(self, ws, latents, *, noise, noise_seed):
+        seeds = sample_seeds(latents, noise_seed)
         return self.get_layer("synthesis")(ws, noise=noise, seed=seeds)
 
-    def _check_labels(self, labels, count):
-        if np.ndim(labels) == 2 and len(labels) == count:
-            return np.asarray(labels)
-        return super()._check_labels(labels, count)
+    def generate(self, count=None, *, seed=0, **options):
+        """See `MappedGenerator.generate`; `noise="random"` is drawn from `seed` and the sample's
+        latents.
+        """
+        if options.get("noise") == "random":
+            options["noise_seed"] = seed
+        return super().generate(count, seed=seed, **options)
+
+    def forward(self, inputs, *, noise="const", noise_seed=0, **options):
+        seed = tf.constant(noise_seed, "int64")
+        return super().forward(inputs, noise=check_noise(noise), noise_seed=seed, **options)
 
     def get_config(self):
         return {**self.config, "name": self.name}

@@ -15,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo.ema import EMA
-from ganzoo.generator import StyleGenerator
+from ganzoo.generator import MappedGenerator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.alias_free import AliasFreeConv2D, Band, FourierFeatures
-from ganzoo.layers.style_mapping import StyleMapping, check_cutoff, one_hot, with_one_hot
+from ganzoo.layers.noise import check_noise
+from ganzoo.layers.style_mapping import StyleMapping
 from ganzoo.layers.stylegan2_discriminator import StyleGAN2Discriminator, block_sizes
 from ganzoo.losses import NonSaturating
 from ganzoo.penalties import R1
@@ -29,7 +30,6 @@ CONFIGURATIONS = {  # paper, section 3.2 and appendix F
     "rotation": dict(kernel_size=1, lowpass="radial", channel_base=65536, channel_max=1024),
 }
 BLUR = {"translation": 0.0, "rotation": 10.0}  # appendix F: pixels
-NOISE = ("const", "none", "random")
 PUBLISHED_EMA = EMA(half_life_images=10_000, rampup=0.05)
 
 
@@ -166,7 +166,7 @@ class AliasFreeSynthesis(keras.layers.Layer):
 
 
 @register
-class StyleGAN3Generator(StyleGenerator):
+class StyleGAN3Generator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
     Args:
@@ -232,23 +232,6 @@ class StyleGAN3Generator(StyleGenerator):
             channel_max=channel_max, mapping=mapping, bands=bands, layers_options=layers_options,
         )
 
-    def __call__(self, inputs, *args, **kwargs):
-        return super().__call__(with_one_hot(inputs, self.num_classes), *args, **kwargs)
-
-    def mapping(self, z, labels=None, truncation=1.0, truncation_cutoff=None):
-        z = tf.convert_to_tensor(z, "float32")
-        if len(z.shape) != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(
-                f"`z` must have shape [N, latent_dim] = (None, {self.latent_dim}). "
-                f"Received: shape {tuple(z.shape)}"
-            )
-        return self.styles(z, labels, truncation=truncation, truncation_cutoff=truncation_cutoff)
-
-    def styles(self, z, labels, **options):
-        """`mapping` with all options of `StyleMapping`, without a look at `z`."""
-        labels = None if labels is None else tf.convert_to_tensor(labels)
-        return self.get_layer("mapping")(z, one_hot(labels, self.num_classes), **options)
-
     def synthesis(self, ws, noise="const", seed=0, transform=None):
         """See `StyleGenerator.synthesis`. There is no noise: all of its kinds give one image.
 
@@ -259,46 +242,16 @@ class StyleGAN3Generator(StyleGenerator):
                 identity.
         Raises: ValueError: if a shape does not fit, or for an unknown `noise`.
         """
-        ws = tf.convert_to_tensor(ws, "float32")
-        wanted = (self.num_ws, self.style_dim)
-        if len(ws.shape) != 3 or tuple(ws.shape[1:]) != wanted:
-            raise ValueError(
-                f"`ws` must have shape [N, num_ws, style_dim] = {(None, *wanted)}; `mapping` gives "
-                f"such. Received: shape {tuple(ws.shape)}"
-            )
-        _check_choice("noise", noise, NOISE)
+        ws = self.check_ws(ws)
+        check_noise(noise)
         return self.get_layer("synthesis")(ws, transform=_check_transform(transform))
 
-    def generate(self, count=None, *, labels=None, **options):
-        """Draws samples; see `Generator.generate`. Options: `truncation`, `truncation_cutoff` (see
-        `mapping`), `noise` and `transform` (see `synthesis`).
-
-        Returns: uint8 [count, image_size, image_size, channels].
-        """
-        if np.ndim(labels) == 2:
-            labels = one_hot(np.asarray(labels), self.num_classes)
-        return super().generate(count, labels=labels, **options)
-
-    def forward(
-        self, inputs, *, truncation=1.0, truncation_cutoff=None, noise="const", transform=None
-    ):
-        check_cutoff(truncation_cutoff, self.num_ws)
-        _check_choice("noise", noise, NOISE)
-        whole = not tf.is_tensor(truncation) and truncation == 1.0
-        if "_compiled" not in self.__dict__:
-            self._compiled = tf.function(self._infer)
-        return self._compiled(
-            inputs, None if whole else tf.constant(truncation, "float32"), truncation_cutoff,
-            _check_transform(transform),
-        )
-
-    def _infer(self, inputs, truncation, truncation_cutoff, transform):
-        ws = self.styles(
-            inputs[0], inputs[1] if self.num_classes else None,
-            truncation=1.0 if truncation is None else truncation,
-            truncation_cutoff=truncation_cutoff,
-        )
+    def images_of(self, ws, latents, *, transform):
         return self.get_layer("synthesis")(ws, transform=transform)
+
+    def forward(self, inputs, *, noise="const", transform=None, **options):
+        check_noise(noise)
+        return super().forward(inputs, transform=_check_transform(transform), **options)
 
     def sample(self, latents, label, averages):
         """Images of a training step.
@@ -308,11 +261,6 @@ class StyleGAN3Generator(StyleGenerator):
         move = _check_choice("averages", averages, ("move", "keep")) == "move"
         ws = self.styles(latents, label, update_average=move)
         return self.get_layer("synthesis")(ws, update_magnitude=move)
-
-    def _check_labels(self, labels, count):
-        if np.ndim(labels) == 2 and len(labels) == count:
-            return np.asarray(labels)
-        return super()._check_labels(labels, count)
 
     def get_config(self):
         return {**self.config, "name": self.name}

@@ -150,7 +150,10 @@ class DiscriminatorEpilogue(keras.layers.Layer):
         depth = x_shape[-1]
         conv = dict(dtype="float32", **self.options)
         if self.architecture == "skip":
-            self.fromrgb = ResampledConv2D(depth, 1, name="fromrgb", **conv)
+            # the official one is the only convolution that does not clip
+            self.fromrgb = ResampledConv2D(
+                depth, 1, name="fromrgb", **{**conv, "conv_clamp": None}
+            )
             self.fromrgb.build(input_shape[1])
         self.std = None
         if self.std_channels:
@@ -222,7 +225,8 @@ class StyleGAN2Discriminator(keras.Model):
             channel_max. Default to 32768 and 512.
         architecture: `"resnet"`, `"skip"` or `"orig"`. Defaults to `"resnet"`.
         activation: see `bias_act.ACTIVATIONS`. Defaults to `"lrelu"`.
-        conv_clamp: float > 0 or `None`. Every convolution's result is clipped to it.
+        conv_clamp: float > 0 or `None`. Every convolution's result is clipped to it, but for that
+            of the smallest image in architecture "skip".
         group_size: int > 0, or `None` for the whole batch. Of the minibatch standard deviation.
             Defaults to 4.
         std_channels: int >= 0. Its maps; 0 for none. Defaults to 1.

@@ -49,6 +49,14 @@ def test_both_kinds_of_labels():
         network(images)
 
 
+def test_the_smallest_image_of_a_skip_is_not_clipped():
+    keras.utils.set_random_seed(0)
+    network, images = make(architecture="skip", conv_clamp=0.01), harness.images(2, 4, 2)
+    blocks = {side: network.get_layer(f"b{side}") for side in (16, 8, 4)}
+    assert np.abs(blocks[4].fromrgb(images)).max() > 0.1
+    assert np.abs(blocks[8].fromrgb(harness.images(2, 8, 2))).max() <= 0.01
+
+
 def test_derivatives():
     keras.utils.set_random_seed(0)
     network, images = make(), tf.constant(harness.images(4, 16, 2))
