@@ -27,8 +27,8 @@ _HOMES = {
     "manifest": "hub",
 }
 _MODULES = frozenset(
-    "augment avatars callbacks convert data editing ema errors families gan generator growing_gan hub "
-    "latent_gan layers losses measure metrics penalties publish recipe recipes".split()
+    "augment avatars callbacks convert data editing ema errors families gan generator growing_gan "
+    "hub latent_gan layers losses measure metrics penalties publish recipe recipes".split()
 )
 
 

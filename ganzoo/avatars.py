@@ -4,9 +4,9 @@
 
 DiceBear draws a face from a seed and options; every choice that the options leave open depends on
 the seed alone, so that `changed(person, glasses=True)` is the same person with glasses: ground
-truth for translations. Attributes are independent coins, except that in `avataaars` a hat replaces the
-hair. These are compositional cartoons, and the captions a toy language: numbers on them say nothing
-of photographs. Needs the extra `avatars`, whose pinned versions decide the pixels.
+truth for translations. Attributes are independent coins, except that in `avataaars` a hat replaces
+the hair. These are compositional cartoons, and the captions a toy language: numbers on them say
+nothing of photographs. Needs the extra `avatars`, whose pinned versions decide the pixels.
 """
 
 import dataclasses

@@ -61,9 +61,9 @@ def measure(
             `ppl-stylegan-wend-face` (`ppl-stylegan-wend-avatars`: distances between a shipped
             classifier's features instead of LPIPS), and `linear-separability-z` or `-w` where
             `features` is a classifier of attributes. Defaults to what can be had without a network:
-            for images with a shipped classifier `fid`, `kid`, `precision`, `recall`, `density`, `coverage`, `is`,
-            `modes`, `high-quality`, `mode-kl`; for points the last three; where no real images are
-            known, `ms-ssim`.
+            for images with a shipped classifier `fid`, `kid`, `precision`, `recall`, `density`,
+            `coverage`, and where it knows classes `is`, `modes`, `high-quality`, `mode-kl`; for
+            points the last three; where no real images are known, `ms-ssim`.
         count: int > 0. Samples. Defaults to 10,000.
         dataset: `ganzoo.data.Dataset`, a TFDS name, or a folder of images. Defaults to what the
             model was trained on, where that is known.

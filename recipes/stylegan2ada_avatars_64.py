@@ -37,7 +37,7 @@ recipe = Recipe(
     epoch_images=32_000,
     metrics=("fid", "coverage"),
     deviations=(
-        "16 to 96 maps instead of 64 to 512, latents and styles of 128 dimensions, 4 mapping layers",
+        "16 to 96 maps instead of 512, latents and styles of 128 dimensions, 4 mapping layers",
         "p moves from 0 to 1 within 100,000 images instead of 500,000, for a run of 320,000",
         "R1 with gamma 0.5; the average's half-life is 5,000 images",
     ),

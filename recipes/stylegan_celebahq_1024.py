@@ -21,5 +21,7 @@ recipe = Recipe(
     images=25_000_000,
     epoch_images=200_000,
     published={"fid": 5.17},
-    deviations=("batches of 32 at every size; the official code takes 512 at 4 pixels down to 64 at 64",),
+    deviations=(
+        "batches of 32 at every size; the official code takes 512 at 4 pixels down to 64 at 64",
+    ),
 )

@@ -21,7 +21,7 @@ recipe = Recipe(
     images=25_000_000,
     epoch_images=200_000,
     published={"fid": 2.65},
-    deviations=("batches of 32 at every size; the official code takes 512 at 4 pixels down to 64 at 64",
-        "25,000,000 images, as in the published train.py",
+    deviations=(
+        "batches of 32 at every size; the official code takes 512 at 4 pixels down to 64 at 64",
     ),
 )

@@ -69,7 +69,9 @@ def read_npz(path, names, what) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise EditingError(f"There is no file {str(path)!r}; expected {what} (.npz)") from None
     except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise EditingError(f"{str(path)!r} is no .npz file with {what}. Received: {error}") from None
+        raise EditingError(
+            f"{str(path)!r} is no .npz file with {what}. Received: {error}"
+        ) from None
     except Exception as error:  # zipfile and zlib have types of their own
         raise EditingError(f"{str(path)!r} is damaged. Received: {error}") from None
     missing = [name for name in names if name not in arrays]
@@ -334,7 +336,8 @@ def orthogonal(direction: Direction, *others: Direction) -> Direction:
     vector = direction.vector.astype("float64")
     length = np.linalg.norm(vector)
     if others:
-        u, sizes, _ = np.linalg.svd(np.stack([x.vector for x in others], 1).astype("float64"), False)
+        spanned = np.stack([x.vector for x in others], 1).astype("float64")
+        u, sizes, _ = np.linalg.svd(spanned, full_matrices=False)
         basis = u[:, sizes > 1e-6 * sizes[0]]
         vector = vector - basis @ (basis.T @ vector)
     left = np.linalg.norm(vector)
