@@ -341,7 +341,8 @@ class AdaptiveAugment(ImageTransforms):
 
     r_t = E[sign(D(real))] over the last `interval` batches, near 0 for a discriminator that cannot
     tell, 1 for one that knows the data by heart. Then p moves by images / ramp_images, up where
-    r_t > target and else down, never below 0. Logs: `ada_p` and `r_t`.
+    r_t > target and else down, never below 0. Logs: `ada_p` and `r_t`. It needs a loss whose
+    logits are 0 where real and fake are as likely: not least squares, not Wasserstein.
 
     Args:
         transforms, strengths: see `ImageTransforms`.

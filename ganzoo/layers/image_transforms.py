@@ -120,11 +120,16 @@ def _source(inverses, height, width):
 def _interpolated(images, rows, columns):
     """Linear interpolation at float positions [N, h, w] inside of the images."""
     row, column = tf.floor(rows), tf.floor(columns)
-    y, x = (rows - row)[..., tf.newaxis], (columns - column)[..., tf.newaxis]
+    y, x = rows - row, columns - column
     row, column = tf.cast(row, "int32"), tf.cast(column, "int32")
-    upper = (1 - x) * pick(images, row, column) + x * pick(images, row, column + 1)
-    lower = (1 - x) * pick(images, row + 1, column) + x * pick(images, row + 1, column + 1)
-    return (1 - y) * upper + y * lower
+    depth, found = images.shape[3], []
+    for i, down in ((0, 1 - y), (1, y)):
+        for j, right in ((0, 1 - x), (1, x)):
+            # a matrix product, because it is faster than broadcasting along the last axis
+            weight = tf.matmul(tf.reshape(down * right, [-1, 1]), tf.ones([1, depth]))
+            corner = tf.reshape(pick(images, row + i, column + j), [-1, depth])
+            found.append(weight * corner)
+    return tf.reshape(tf.add_n(found), [-1, *rows.shape[1:], depth])
 
 
 def recolour(images, matrices):
