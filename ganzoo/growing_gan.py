@@ -8,6 +8,7 @@ import tensorflow as tf
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.growing import fade
 from ganzoo.layers.resized_convolution import downscale, upscale
+from ganzoo.layers.style_mapping import one_hot
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
@@ -24,14 +25,15 @@ class Growth:
     """
 
     def __init__(self, initial_size=4, stable_images=800_000, fade_images=800_000):
-        if initial_size < 4 or initial_size & (initial_size - 1):
+        if not _power_of_two(initial_size, 4):
             raise ValueError(
                 "`initial_size` must be a power of two >= 4. "
                 f"Received: initial_size={initial_size!r}"
             )
-        if min(stable_images, fade_images) < 0 or not stable_images + fade_images:
+        whole = isinstance(stable_images, int) and isinstance(fade_images, int)
+        if not whole or min(stable_images, fade_images) < 0 or not stable_images + fade_images:
             raise ValueError(
-                "`stable_images` and `fade_images` must be >= 0 and not both 0. Received: "
+                "`stable_images` and `fade_images` must be ints >= 0 and not both 0. Received: "
                 f"stable_images={stable_images!r}, fade_images={fade_images!r}"
             )
         self.initial_size = initial_size
@@ -66,6 +68,31 @@ class Growth:
         return cls(**config)
 
 
+def _power_of_two(value, least):
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and value >= least and not value & (value - 1)
+
+
+def _check_growth(growth, size):
+    if growth is not None and not isinstance(growth, Growth):
+        raise ValueError(f"`growth` must be a `Growth` or `None`. Received: growth={growth!r}")
+    if growth is not None and growth.initial_size > size:
+        raise ValueError(
+            f"Networks cannot grow from {growth.initial_size} to {size} pixels. "
+            f"Received: growth.initial_size={growth.initial_size}, image_size={size}"
+        )
+
+
+def _checked_rates(multipliers):
+    rates = {int(side): float(factor) for side, factor in (multipliers or {}).items()}
+    if not all(_power_of_two(side, 4) and factor > 0 for side, factor in rates.items()):
+        raise ValueError(
+            "`rate_multipliers` must map sides of images, powers of two >= 4, to factors > 0. "
+            f"Received: rate_multipliers={multipliers!r}"
+        )
+    return rates
+
+
 class GrowingGAN(LatentGAN):
     """A `LatentGAN` whose two networks grow together.
 
@@ -81,13 +108,17 @@ class GrowingGAN(LatentGAN):
     times smaller than that of the small image.
 
     A family's networks have `trunk`, a `layers.growing.Growing`, and take `level` and `fading`: see
-    `fakes` and `critic`.
+    `fakes` and `critic`. It sets `config`, its own arguments, out of which it makes loss and
+    penalties.
+
+    Published optimizers: Adam 0.001 (0, 0.99), epsilon 1e-8.
 
     Args:
-        generator, discriminator, **kwargs: see `LatentGAN`; penalties run on every step.
+        generator, discriminator, **kwargs: see `LatentGAN`; penalties have interval 1.
         growth: `Growth`, or `None`: the networks stay at their stored `lod`.
         rate_multipliers: {side of the images: factor} of both optimizers' rates while images have
             that side. Other sides have 1.
+    Raises: ValueError: if one does not fit, or a penalty is lazy.
 
     Not done here: a batch size for each level. Let the data set give the batches of a level, and
     call `fit` once for each.
@@ -96,13 +127,12 @@ class GrowingGAN(LatentGAN):
     def __init__(self, generator, discriminator, *, growth=None, rate_multipliers=None, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
         size = generator.image_size
-        if growth is not None and growth.initial_size > size:
-            raise ValueError(
-                f"Networks cannot grow from {growth.initial_size} to {size} pixels. "
-                f"Received: growth.initial_size={growth.initial_size}, image_size={size}"
-            )
+        _check_growth(growth, size)
+        lazy = {penalty.name: penalty.interval for penalty in self.penalties}
+        if any(interval > 1 for interval in lazy.values()):
+            raise ValueError(f"Penalties must run on every step. Received: intervals {lazy}")
         self.growth = growth
-        self.rate_multipliers = {int(k): float(v) for k, v in (rate_multipliers or {}).items()}
+        self.rate_multipliers = _checked_rates(rate_multipliers)
         self.rate_multiplier = self.add_weight(
             (), "ones", trainable=False, aggregation="mean", name="rate_multiplier"
         )  # of the optimizers' present rates
@@ -116,7 +146,14 @@ class GrowingGAN(LatentGAN):
         return float(self.generator.trunk.lod.numpy())
 
     def set_lod(self, lod: float):
-        """Puts every network at a level of detail: 0 is the full size, k 2^k times smaller."""
+        """Puts every network at a level of detail: 0 is the full size, k 2^k times smaller.
+
+        One above the highest level counts as that.
+
+        Raises: ValueError: if it is below 0.
+        """
+        if not lod >= 0:
+            raise ValueError(f"`lod` must be >= 0. Received: lod={lod!r}")
         for network in self.networks().values():
             network.trunk.lod.assign(lod)
 
@@ -232,10 +269,25 @@ class GrowingGAN(LatentGAN):
         adversarial = self.adversarial.discriminator(real_logits, critic(fake))
         return {"adversarial": adversarial, **self.penalty_values(critic, real, fake)}
 
-    def get_config(self):
-        growth = self.growth
+    def one_hot(self, batch):
+        """The batch's labels, float32 [B, num_classes]; `None` without classes."""
+        classes = self.generator.num_classes
+        return one_hot(batch["label"], classes) if classes else None
+
+    def default_optimizers(self):
         return {
-            **super().get_config(),
+            f"{player}_optimizer": keras.optimizers.Adam(
+                0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8
+            )
+            for player in ("generator", "discriminator")
+        }
+
+    def get_config(self):
+        growth, config = self.growth, super().get_config()
+        del config["loss"], config["penalties"]
+        return {
+            **config,
+            **self.config,
             "growth": None if growth is None else keras.saving.serialize_keras_object(growth),
             "rate_multipliers": {str(k): v for k, v in self.rate_multipliers.items()},
         }

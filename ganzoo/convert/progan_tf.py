@@ -19,6 +19,9 @@ ONLY = {  # options that are known with these values
     "use_wscale": (True,),
     "dtype": ("float32",),
     "structure": (None, "linear", "recursive"),
+    "fused_scale": (True, False),
+    "use_leakyrelu": (True, False),
+    "use_pixelnorm": (True, False),
 }
 
 
@@ -42,8 +45,8 @@ def _sizes(given):
 
 def _widths(given):
     return {
-        "channel_base": 2 * given.get("fmap_base", 8192),
-        "channel_max": given.get("fmap_max", 512),
+        "channel_base": int(2 * given.get("fmap_base", 8192)),
+        "channel_max": int(given.get("fmap_max", 512)),
     }
 
 
@@ -88,6 +91,7 @@ def _discriminator(tree, network, where):
     group = given.get("mbstd_group_size", 4)
     own = {
         **_widths(given),
+        "activation": "lrelu",
         "group_size": max(group, 1),
         "std_channels": int(group > 1),
         "pooling": "before" if given.get("fused_scale", True) else "after",

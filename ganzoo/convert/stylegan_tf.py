@@ -26,19 +26,25 @@ IGNORED = set(
     "truncation_psi truncation_cutoff truncation_psi_val truncation_cutoff_val randomize_noise "
     "is_training is_validation is_template_graph force_clean_graph dlatent_broadcast".split()
 )
-ONLY = {  # options that are known with these values
-    "fmap_decay": (1, 1.0),
-    "normalize_latents": (True,),
-    "use_wscale": (True,),
-    "dtype": ("float32",),
-}
-FUSED = 128  # "auto": the side of the larger image from which on the operations are fused
 STEPS = {  # argument: (its default, step of the epilogue)
     "use_noise": (True, "noise"),
     "use_pixel_norm": (False, "pixel_norm"),
     "use_instance_norm": (True, "instance_norm"),
     "use_styles": (True, "style"),
 }
+ONLY = {  # options that are known with these values
+    "fmap_decay": (1, 1.0),
+    "normalize_latents": (True,),
+    "use_wscale": (True,),
+    "dtype": ("float32",),
+    "structure": ("auto", "fixed", "linear", "recursive"),
+    "fused_scale": (True, False, "auto"),
+    "nonlinearity": ("lrelu", "relu"),
+    "mapping_nonlinearity": ("lrelu", "relu"),
+    **{name: (True, False) for name in STEPS},
+    "const_input_layer": (True, False),
+}
+FUSED = 128  # "auto": the side of the larger image from which on the operations are fused
 
 
 def recognise_networks(tree):
@@ -60,10 +66,10 @@ def _shared(given, *, size, channels):
     }
     taps = given.get("blur_filter", [1, 2, 1])
     return sizes, {
-        "channel_base": 2 * given.get("fmap_base", 8192),
-        "channel_max": given.get("fmap_max", 512),
+        "channel_base": int(2 * given.get("fmap_base", 8192)),
+        "channel_max": int(given.get("fmap_max", 512)),
         "activation": given.get("nonlinearity", "lrelu"),
-        "taps": None if taps is None else list(taps),
+        "taps": list(taps) if taps else None,
         "structure": "fixed" if given.get("structure") == "fixed" else "growing",
     }
 

@@ -15,15 +15,15 @@ def recognised(tree, makers):
 
     Args: makers: {name of the building function: (network's tree, its name, where) ->
         `Recognised`}.
-    Raises: WeightsError: for a network that a maker knows but cannot read.
+    Raises: WeightsError: for a network that a maker knows but cannot read, or of unknown name.
     """
     single = not isinstance(tree, (list, tuple))
     found = []
     for where, part in [("", tree)] if single else [(f"[{i}]", x) for i, x in enumerate(tree)]:
         said = part.get(META, {}) if isinstance(part, dict) else {}
-        function, name = said.get("build_func_name"), said.get("name")
-        if function in makers and name in NETWORKS:
-            network = NETWORKS[name]
+        function = said.get("build_func_name")
+        if function in makers:
+            network = _network(said, where)
             try:
                 found.append((where, makers[function](part, network, where), flatten(part)))
             except KeyError as error:
@@ -32,6 +32,16 @@ def recognised(tree, makers):
                     "damaged, or of a version that ganzoo does not know."
                 ) from error
     return found
+
+
+def _network(said, where):
+    if said["name"] not in NETWORKS:
+        raise WeightsError(
+            f"The network{where} that `{said['build_func_name']}` made is named {said['name']!r}; "
+            f"ganzoo knows {tuple(NETWORKS)}, by which the official files tell the trained network "
+            "from its average."
+        )
+    return NETWORKS[said["name"]]
 
 
 def options(said, *, known, only, ignored, versions, where):

@@ -22,7 +22,13 @@ from ganzoo.ema import EMA
 from ganzoo.generator import Generator
 from ganzoo.growing_gan import GrowingGAN, Growth
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
-from ganzoo.layers.growing import GAIN, GrowingSynthesis, GrowingTrunk, check_activation
+from ganzoo.layers.growing import (
+    GAIN,
+    GrowingSynthesis,
+    GrowingTrunk,
+    check_activation,
+    check_sizes,
+)
 from ganzoo.layers.pixel_norm import pixel_norm
 from ganzoo.layers.resized_convolution import UpscaledConv2D, upscale
 from ganzoo.layers.style_mapping import one_hot, with_one_hot
@@ -176,6 +182,11 @@ class ProGANGenerator(Generator):
         name="generator",
         **kwargs,
     ):
+        check_sizes(
+            latent_dim=latent_dim, channels=channels, channel_base=channel_base,
+            channel_max=channel_max,
+        )
+        check_sizes(0, num_classes=num_classes)
         if norm not in NORMS:
             raise ValueError(f"`norm` must be one of {NORMS}. Received: norm={norm!r}")
         options = dict(
@@ -263,8 +274,9 @@ class ProGANDiscriminator(keras.Model):
         pooling="before",
         structure="growing",
         name="discriminator",
-        **kwargs,
     ):
+        check_sizes(channels=channels, channel_base=channel_base, channel_max=channel_max)
+        check_sizes(0, num_classes=num_classes)
         options = dict(
             channel_base=channel_base, channel_max=channel_max, activation=activation,
             group_size=group_size, std_channels=std_channels, pooling=pooling,
@@ -275,7 +287,7 @@ class ProGANDiscriminator(keras.Model):
             images = keras.Input((image_size, image_size, channels), name="images")
             trunk = GrowingTrunk(image_size, 1 + num_classes, **options, name="trunk")
             outputs = self.split(trunk(images))
-        super().__init__(images, outputs, name=name, **kwargs)
+        super().__init__(images, outputs, name=name)
         # Config
         self.config = dict(
             image_size=image_size, channels=channels, num_classes=num_classes, **options
@@ -308,7 +320,7 @@ class ProGAN(GrowingGAN):
 
     Phases: `discriminator` (`adversarial`, `gradient_penalty`, `drift`, with classes `classes`);
     `generator` (`adversarial`, with classes `classes`).
-    Published optimizers: Adam 0.001 (0, 0.99), epsilon 1e-8.
+    Published optimizers: see `GrowingGAN`.
 
     Args:
         image_size, latent_dim, channels, num_classes, channel_base, channel_max, activation, norm,
@@ -352,6 +364,11 @@ class ProGAN(GrowingGAN):
         ema=PUBLISHED_EMA,
         **kwargs,
     ):
+        if not (drift >= 0 and class_weight >= 0):
+            raise ValueError(
+                "`drift` and `class_weight` must be >= 0. "
+                f"Received: drift={drift!r}, class_weight={class_weight!r}"
+            )
         shared = dict(
             channels=channels, num_classes=num_classes, channel_base=channel_base,
             channel_max=channel_max, activation=activation, structure=structure,
@@ -384,13 +401,9 @@ class ProGAN(GrowingGAN):
         ]
 
     def fakes(self, batch, tag):
-        latents, label = self.latents(batch, tag), self._one_hot(batch)
+        latents, label = self.latents(batch, tag), self.one_hot(batch)
         level, fading = self.stage
         return self.generator.trunk(latents, label, level=level, fading=fading)
-
-    def _one_hot(self, batch):
-        classes = self.generator.num_classes
-        return one_hot(batch["label"], classes) if classes else None
 
     def judge(self, images):
         """[scores [B, 1], logits of the classes [B, num_classes]] of images of the stage's side."""
@@ -430,20 +443,7 @@ class ProGAN(GrowingGAN):
 
     def class_loss(self, batch, logits):
         """Weighted mean cross-entropy of the batch's labels."""
-        label = self._one_hot(batch)
+        label = self.one_hot(batch)
         return self.class_weight * tf.reduce_mean(
             tf.nn.softmax_cross_entropy_with_logits(label, logits)
         )
-
-    def default_optimizers(self):
-        return {
-            f"{player}_optimizer": keras.optimizers.Adam(
-                0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8
-            )
-            for player in ("generator", "discriminator")
-        }
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"], config["penalties"]
-        return {**config, **self.config}

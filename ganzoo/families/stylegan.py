@@ -12,18 +12,17 @@ defaults: `epilogue` and `first` give their networks.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ganzoo.ema import EMA
-from ganzoo.generator import StyleGenerator
+from ganzoo.generator import MappedGenerator
 from ganzoo.growing_gan import GrowingGAN, Growth
 from ganzoo.layers.adaptive_normalization import StyleEpilogue, check_steps
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
-from ganzoo.layers.growing import GAIN, GrowingSynthesis, GrowingTrunk, blur
+from ganzoo.layers.growing import GAIN, GrowingSynthesis, GrowingTrunk, blur, check_sizes
 from ganzoo.layers.noise import check_noise, layer_seed, sample_seeds, seed_pair
 from ganzoo.layers.resized_convolution import UpscaledConv2D, upscale
-from ganzoo.layers.style_mapping import StyleMapping, check_cutoff, one_hot, with_one_hot
+from ganzoo.layers.style_mapping import StyleMapping, with_one_hot
 from ganzoo.layers.stylegan2_discriminator import maps_at
 from ganzoo.losses import NonSaturating
 from ganzoo.penalties import R1
@@ -167,7 +166,7 @@ class StyleGANSynthesis(GrowingSynthesis):
 
 
 @register
-class StyleGANGenerator(StyleGenerator):
+class StyleGANGenerator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
     Args:
@@ -211,6 +210,11 @@ class StyleGANGenerator(StyleGenerator):
         name="generator",
         **kwargs,
     ):
+        check_sizes(
+            latent_dim=latent_dim, style_dim=style_dim, channels=channels,
+            channel_base=channel_base, channel_max=channel_max,
+        )
+        check_sizes(0, num_classes=num_classes)
         if first not in FIRST:
             raise ValueError(f"`first` must be one of {FIRST}. Received: first={first!r}")
         options = dict(
@@ -242,75 +246,28 @@ class StyleGANGenerator(StyleGenerator):
         """The layer that grows."""
         return self.get_layer("synthesis")
 
-    def __call__(self, inputs, *args, **kwargs):
-        return super().__call__(with_one_hot(inputs, self.num_classes), *args, **kwargs)
-
-    def mapping(self, z, labels=None, truncation=1.0, truncation_cutoff=None):
-        z = tf.convert_to_tensor(z, "float32")
-        if len(z.shape) != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(
-                f"`z` must have shape [N, latent_dim] = (None, {self.latent_dim}). "
-                f"Received: shape {tuple(z.shape)}"
-            )
-        return self.styles(
-            z, labels, truncation=truncation, truncation_cutoff=truncation_cutoff
-        )
-
-    def styles(self, z, labels, **options):
-        """`mapping` with all options of `StyleMapping`, without a look at `z`."""
-        labels = None if labels is None else tf.convert_to_tensor(labels)
-        return self.get_layer("mapping")(z, one_hot(labels, self.num_classes), **options)
-
     def synthesis(self, ws, noise="const", seed=0):
-        ws = tf.convert_to_tensor(ws, "float32")
-        wanted = (self.num_ws, self.style_dim)
-        if len(ws.shape) != 3 or tuple(ws.shape[1:]) != wanted:
-            raise ValueError(
-                f"`ws` must have shape [N, num_ws, style_dim] = {(None, *wanted)}; `mapping` gives "
-                f"such. Received: shape {tuple(ws.shape)}"
-            )
-        return self.trunk(ws, noise=check_noise(noise), seed=seed_pair(seed))
+        return self.trunk(self.check_ws(ws), noise=check_noise(noise), seed=seed_pair(seed))
 
-    def generate(self, count=None, *, labels=None, seed=0, **options):
-        """Draws samples; see `Generator.generate`.
-
-        Args:
-            truncation, truncation_cutoff: see `mapping`.
-            noise: see `synthesis`. "random" is drawn from `seed` and the sample's latents.
-
-        Returns: uint8 [count, image_size, image_size, channels].
-        """
-        if np.ndim(labels) == 2:
-            labels = one_hot(np.asarray(labels), self.num_classes)
-        if options.get("noise") == "random":
-            options["noise_seed"] = seed
-        return super().generate(count, labels=labels, seed=seed, **options)
-
-    def forward(
-        self, inputs, *, truncation=1.0, truncation_cutoff=None, noise="const", noise_seed=0
-    ):
-        check_cutoff(truncation_cutoff, self.num_ws)
-        check_noise(noise)
-        whole = not tf.is_tensor(truncation) and truncation == 1.0
-        return self.trunk.compiled(self._at_stage)(
-            inputs, None if whole else tf.constant(truncation, "float32"), truncation_cutoff, noise,
-            tf.constant(noise_seed, "int64"),
-        )
-
-    def _at_stage(self, inputs, truncation, truncation_cutoff, noise, noise_seed, level, fading):
-        ws = self.styles(
-            inputs[0], inputs[1] if self.num_classes else None,
-            truncation=1.0 if truncation is None else truncation,
-            truncation_cutoff=truncation_cutoff,
-        )
-        seeds = sample_seeds(inputs[0], noise_seed)
+    def images_of(self, ws, latents, *, noise, noise_seed, level, fading):
+        seeds = sample_seeds(latents, noise_seed)
         image = self.trunk(ws, noise=noise, seed=seeds, level=level, fading=fading)
         return upscale(image, 2**level)
 
-    def _check_labels(self, labels, count):
-        if np.ndim(labels) == 2 and len(labels) == count:
-            return np.asarray(labels)
-        return super()._check_labels(labels, count)
+    def generate(self, count=None, *, seed=0, **options):
+        """See `MappedGenerator.generate`; `noise="random"` is drawn from `seed` and the sample's
+        latents.
+        """
+        if options.get("noise") == "random":
+            options["noise_seed"] = seed
+        return super().generate(count, seed=seed, **options)
+
+    def forward(self, inputs, *, noise="const", noise_seed=0, **options):
+        level, fading = self.trunk.stage()
+        return super().forward(
+            inputs, noise=check_noise(noise), noise_seed=tf.constant(noise_seed, "int64"),
+            level=level, fading=fading, **options,
+        )
 
     def get_config(self):
         return {**self.config, "name": self.name}
@@ -346,8 +303,9 @@ class StyleGANDiscriminator(keras.Model):
         taps=TAPS,
         structure="growing",
         name="discriminator",
-        **kwargs,
     ):
+        check_sizes(channels=channels, channel_base=channel_base, channel_max=channel_max)
+        check_sizes(0, num_classes=num_classes)
         options = dict(
             channel_base=channel_base, channel_max=channel_max, activation=activation,
             group_size=group_size, std_channels=std_channels,
@@ -361,7 +319,7 @@ class StyleGANDiscriminator(keras.Model):
             if num_classes:
                 label = keras.Input((num_classes,), name="label")
                 inputs, logits = [images, label], self.select(logits, label)
-        super().__init__(inputs, logits, name=name, **kwargs)
+        super().__init__(inputs, logits, name=name)
         # Config
         self.num_classes = num_classes
         self.config = dict(
@@ -390,7 +348,7 @@ class StyleGAN(GrowingGAN):
     """StyleGAN: non-saturating loss and R1, style mixing, progressive growing.
 
     Phases: `discriminator` (`adversarial`, `r1`); `generator` (`adversarial`).
-    Published optimizers: Adam 0.001 (0, 0.99), epsilon 1e-8; see `rate_multipliers`.
+    Published optimizers: see `GrowingGAN` and `rate_multipliers`.
 
     Args:
         image_size, latent_dim, style_dim, channels, num_classes, channel_base, channel_max,
@@ -467,13 +425,9 @@ class StyleGAN(GrowingGAN):
 
     def fakes(self, batch, tag):
         level, fading = self.stage
-        ws = self.mixed_styles(self.latents(batch, tag), self._one_hot(batch), tag)
+        ws = self.mixed_styles(self.latents(batch, tag), self.one_hot(batch), tag)
         seed = self.seed_for(f"{tag}/noise")
         return self.generator.trunk(ws, noise="random", seed=seed, level=level, fading=fading)
-
-    def _one_hot(self, batch):
-        classes = self.generator.num_classes
-        return one_hot(batch["label"], classes) if classes else None
 
     def mixed_styles(self, z, label, tag):
         """Styles [B, num_ws, style_dim] of latents and, behind a random layer, of others.
@@ -493,23 +447,10 @@ class StyleGAN(GrowingGAN):
 
     def critic(self, batch):
         level, fading = self.stage
-        label = self._one_hot(batch)
+        label = self.one_hot(batch)
 
         def logits(images):
             outputs = self.discriminator.trunk(self.augmented(images), level=level, fading=fading)
             return outputs if label is None else self.discriminator.select(outputs, label)
 
         return logits
-
-    def default_optimizers(self):
-        return {
-            f"{player}_optimizer": keras.optimizers.Adam(
-                0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8
-            )
-            for player in ("generator", "discriminator")
-        }
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"], config["penalties"]
-        return {**config, **self.config}

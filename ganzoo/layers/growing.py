@@ -8,6 +8,7 @@ Reference: Karras et al. 2018 (arXiv:1710.10196), section 2 and figure 2.
 """
 
 import functools
+import numbers
 
 import keras
 import tensorflow as tf
@@ -38,6 +39,13 @@ def check_activation(name):
             f"`activation` must be one of {tuple(ACTIVATIONS)}. Received: activation={name!r}"
         )
     return ACTIVATIONS[name]
+
+
+def check_sizes(least=1, **sizes):
+    """Raises `ValueError` for one that is no int >= `least`."""
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+            raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={value!r}")
 
 
 def fade(x, smaller, share):

@@ -22,7 +22,8 @@ class MinibatchStd(keras.layers.Layer):
 
     def __init__(self, group_size=4, channels=1, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("group_size", group_size or 1), ("channels", channels)):
+        group = 1 if group_size is None else group_size
+        for name, value in (("group_size", group), ("channels", channels)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be an int > 0. Received: {name}={value!r}")
         self.group_size, self.channels = group_size, channels

@@ -56,8 +56,8 @@ def test_configuration_of_progan(load):
     assert (config["image_size"], config["latent_dim"], config["num_classes"]) == (32, 20, 0)
     assert (config["channel_base"], config["channel_max"]) == (8192 // 8, 24)
     assert config["discriminator"] == {
-        "channel_base": 1024, "channel_max": 24, "group_size": 16, "std_channels": 1,
-        "pooling": "after",
+        "channel_base": 1024, "channel_max": 24, "activation": "lrelu", "group_size": 16,
+        "std_channels": 1, "pooling": "after",
     }
     assert load(PROGAN)[0].config["discriminator"]["pooling"] == "before"
 
@@ -82,6 +82,41 @@ def test_configuration_of_stylegan(load):
 )
 def test_one_network_alone(load, name, place, network):
     assert load(name, lambda tree: tree[place])[1] == {network}
+
+
+def test_widths_as_floats(load):
+    """int(fmap_base / 2^stage)."""
+    whole, half = (load(PROGAN)[0].config, load(PROGAN, options(fmap_base=64.25))[0].config)
+    assert whole["channel_base"] == half["channel_base"] == 128
+
+
+def test_only_the_generator_of_progan_has_another_activation(load):
+    def change(tree):
+        for i in (0, 2):
+            tree[i][META]["static_kwargs"].update(
+                use_leakyrelu=False, use_pixelnorm=False, pixelnorm_epsilon=1e-4
+            )
+
+    gan, _ = load(PROGAN, change)
+    assert (gan.config["activation"], gan.config["norm"]) == ("relu", "none")
+    images = gan.generator.latents(4 * 64).reshape(4, 16, 16, -1)[..., :3]
+    np.testing.assert_array_equal(
+        gan.discriminator(images), load(PROGAN)[0].discriminator(images)
+    )
+
+
+def test_stored_truncation_is_not_applied(load):
+    plain, cut = load(STYLEGAN)[0], load(STYLEGAN, truncate)[0]
+    for gan in (plain, cut):
+        gan.generator_ema.get_layer("mapping").w_avg.assign(np.ones(14))
+    np.testing.assert_array_equal(cut.generate(2), plain.generate(2))
+    assert not np.array_equal(plain.generate(2, truncation=0.7, truncation_cutoff=4),
+                              plain.generate(2))
+
+
+def truncate(tree):
+    for i in (0, 2):
+        tree[i][META]["static_kwargs"].update(truncation_psi=0.7, truncation_cutoff=8)
 
 
 def test_labels_of_progan(load):
@@ -167,7 +202,7 @@ def test_other_epilogues(load):
             held = tree[i]["synthesis"]
             for name in [name for name in held if "Noise" in str(name) or "noise" in str(name)]:
                 del held[name]
-        options(use_noise=False, use_pixel_norm=True, blur_filter=None)(tree)
+        options(use_noise=False, use_pixel_norm=True, blur_filter=[])(tree)
         del tree[1][META]["static_kwargs"]["use_noise"]
         del tree[1][META]["static_kwargs"]["use_pixel_norm"]
 
@@ -231,6 +266,15 @@ def test_missing_and_extra_tensors_are_named(load, name):
         (PROGAN, options(tanh_at_end=1.0), "'tanh_at_end': 1.0"),
         (PROGAN, lambda t: t[1][META].update(version=9), "of version 9 of the file format"),
         (PROGAN, lambda t: t[1].pop("4x4/Conv/bias"), "lacks '4x4/Conv/bias'"),
+        (PROGAN, options(fused_scale="auto"), "'fused_scale': 'auto'"),
+        (PROGAN, options(normalize_latents=False), "'normalize_latents': False"),
+        (PROGAN, lambda t: t[2][META].update(name="Gs_2"), "is named 'Gs_2'"),
+        (STYLEGAN, options(use_wscale=False), "'use_wscale': False"),
+        (STYLEGAN, options(structure="skip"), "'structure': 'skip'"),
+        (STYLEGAN, options(fused_scale=None), "'fused_scale': None"),
+        (STYLEGAN, options(nonlinearity="swish"), "'nonlinearity': 'swish'"),
+        (STYLEGAN, options(mapping_nonlinearity="tanh"), "'mapping_nonlinearity': 'tanh'"),
+        (STYLEGAN, options(use_noise=2), "'use_noise': 2"),
         (STYLEGAN, options(normalize_latents=False), "'normalize_latents': False"),
         (STYLEGAN, options(dtype="float16"), "'dtype': 'float16'"),
         (STYLEGAN, lambda t: t[0][META].update(version=9), "of version 9 of the file format"),

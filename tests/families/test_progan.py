@@ -189,6 +189,8 @@ def test_a_fixed_structure_has_one_image():
         (dict(image_size=24), "`image_size` must be a power of two"),
         (dict(image_size=2), "`image_size` must be a power of two"),
         (dict(activation="swish"), "`activation` must be one of"),
+        (dict(channel_base=0), "`channel_base` must be an int >= 1"),
+        (dict(drift=-1.0), "`drift` and `class_weight` must be >= 0"),
         (dict(norm="batch"), "`norm` must be one of"),
         (dict(structure="grown"), "`structure` must be one of"),
         (dict(discriminator={"pooling": "max"}), "`pooling` must be one of"),

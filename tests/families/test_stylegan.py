@@ -257,6 +257,11 @@ def test_first_layers_and_epilogues_of_other_configurations():
     "arguments, words",
     [
         (dict(image_size=24), "`image_size` must be a power of two"),
+        (dict(latent_dim=0), "`latent_dim` must be an int >= 1. Received: latent_dim=0"),
+        (dict(style_dim=8.0), "`style_dim` must be an int >= 1"),
+        (dict(num_classes=-1), "`num_classes` must be an int >= 0"),
+        (dict(discriminator={"channel_max": 0}), "`channel_max` must be an int >= 1"),
+        (dict(discriminator={"group_size": 0}), "`group_size` must be an int > 0"),
         (dict(activation="swish"), "`activation` must be one of"),
         (dict(first="zeros"), "`first` must be one of"),
         (dict(epilogue=["blur"]), "`epilogue` may hold"),
@@ -269,6 +274,11 @@ def test_bad_arguments(arguments, words):
     with pytest.raises(ValueError) as raised:
         small(**arguments)
     assert words in str(raised.value)
+
+
+def test_unknown_options_of_the_discriminator():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'groups'"):
+        small(discriminator={"groups": 4})
 
 
 @pytest.mark.parametrize(

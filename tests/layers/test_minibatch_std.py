@@ -45,7 +45,8 @@ def test_any_batch_inside_a_graph():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: MinibatchStd(0, 0), "channels=0"),
+        (lambda: MinibatchStd(1, 0), "channels=0"),
+        (lambda: MinibatchStd(0), "group_size=0"),
         (lambda: MinibatchStd(-1), "group_size=-1"),
         (lambda: MinibatchStd(2, 4)(data(2, 2, 2, 6)), "channels=4"),
         (lambda: MinibatchStd(4)(data(6, 2, 2, 6)), "6 images"),
