@@ -549,7 +549,7 @@ def test_direction_of_a_classifier(sg2):
     middle = 0.0
     sample = sg2.generate(100, seed=1).astype(float)
     middle = np.median(sample[..., 0].mean(axis=(1, 2)) - sample[..., 1].mean(axis=(1, 2)))
-    found = editing.find_direction(sg2, bright, attribute="red", count=400, batch_size=32)
+    found = editing.find_direction(sg2, bright, attribute="red", count=300, batch_size=32)
     assert found.accuracy > 0.8
     table = editing.edit(sg2, range(8), found, [-1.0, 1.0]).images.astype(float)
     redness = table[..., 0].mean(axis=(2, 3)) - table[..., 1].mean(axis=(2, 3))
@@ -691,10 +691,14 @@ def test_projection_finds_a_generated_image():
     assert not found.noise
 
 
-def test_projection_into_w_plus_is_nearer(sg1):
-    target = editing.style_mix(sg1, [3], [4]).images[0, 0]
+def test_projection_into_w_plus_is_nearer():
+    tf.keras.utils.set_random_seed(6)
+    generator = StyleGANGenerator(8, structure="fixed", mapping={"num_layers": 2}, **WIDTHS)
+    target = editing.style_mix(generator, [3], [4]).images[0, 0]
     options = dict(steps=60, samples=200, noise="none", perceptual="multi-scale")
-    one, each = (editing.project(sg1, target, space=space, **options) for space in ("w", "w+"))
+    one, each = (
+        editing.project(generator, target, space=space, **options) for space in ("w", "w+")
+    )
     assert np.ptp(one.ws, axis=1).max() == 0 < np.ptp(each.ws, axis=1).max()
     assert each.distance < one.distance < one.start_distance
     assert each.space == "w+"
@@ -703,18 +707,18 @@ def test_projection_into_w_plus_is_nearer(sg1):
 def test_projection_of_stylegan3(sg3):
     steps = []
     found = editing.project(
-        sg3, image_of(sg3, 7), steps=25, samples=100, perceptual="multi-scale",
+        sg3, image_of(sg3, 7), steps=12, samples=100, perceptual="multi-scale",
         progress=lambda step, distance: steps.append((step, distance)),
     )
     assert found.distance < found.start_distance and not found.noise
-    assert [step for step, _ in steps] == list(range(25))
+    assert [step for step, _ in steps] == list(range(12))
     np.testing.assert_array_equal([distance for _, distance in steps], found.losses)
 
 
 def test_projection_with_noise(sg2, tmp_path):
     target = image_of(sg2, 7)
     before = weights_of(sg2)
-    found = editing.project(sg2, target, steps=20, samples=100, seed=3)
+    found = editing.project(sg2, target, steps=10, samples=100, seed=3)
     for a, b in zip(weights_of(sg2), before):
         np.testing.assert_array_equal(a, b)
     noisy = [x for x in editing.style_layers(sg2) if x.noise is not None]
@@ -728,9 +732,9 @@ def test_projection_with_noise(sg2, tmp_path):
     np.testing.assert_allclose(with_noise.astype(int), found.image, atol=1)
     assert np.abs(space.images(found.ws)[0].astype(int) - found.image).max() > 1
 
-    again = editing.project(sg2, target, steps=20, samples=100, seed=3)
+    again = editing.project(sg2, target, steps=10, samples=100, seed=3)
     np.testing.assert_allclose(again.ws, found.ws, atol=1e-5)
-    other = editing.project(sg2, target, steps=20, samples=100, seed=4)
+    other = editing.project(sg2, target, steps=10, samples=100, seed=4)
     assert np.abs(other.ws - found.ws).max() > 1e-3
 
     paths = found.save(tmp_path / "new")
