@@ -17,6 +17,32 @@ def to_uint8(images) -> np.ndarray:
     return np.clip(np.floor(images * 127.5 + 128.0), 0, 255).astype("uint8")
 
 
+def canvas(image_size) -> tuple[int, tuple[int, int] | None]:
+    """The side of the square that a network computes, and the part of it that is the image.
+
+    Args: image_size: int, a square (which the network checks); or (height, width), whose larger
+        side is a power of two: the image lies in the middle of a square of that side, as LSUN Car's
+        384 x 512 do in that of 512 in the official networks.
+    Returns: the side; (height, width), or `None` for the whole square.
+    Raises: ValueError: for anything else.
+    """
+    if not isinstance(image_size, (tuple, list)):
+        return image_size, None
+    whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in image_size)
+    side = max(image_size) if whole and len(image_size) == 2 else 0
+    if not side or side & (side - 1):
+        raise ValueError(
+            "`image_size` must be an int or (height, width), ints > 0 of which the larger is a "
+            f"power of two; resize or crop the images so. Received: image_size={image_size!r}"
+        )
+    return side, None if image_size[0] == image_size[1] else tuple(image_size)
+
+
+def window_slices(side, window) -> tuple[slice, slice]:
+    """Rows and columns of the window in the middle of a square."""
+    return tuple(slice((side - n) // 2, (side - n) // 2 + n) for n in window)
+
+
 class Generator(keras.Model):
     """A network from latents, and labels where it has classes or attributes, to images.
 
@@ -28,12 +54,29 @@ class Generator(keras.Model):
         num_classes: int. 0 = unconditional. Labels are int32 [B].
         num_attributes: int. 0 = none. Labels are float32 [B, num_attributes].
         prior: `"normal"` (N(0, 1)) or `"uniform"` (U(-1, 1)): what training drew latents from.
+        window: (height, width) or `None`. The part in the middle of the network's output that is
+            the image: all that `generate` returns. Defaults to `None`, the whole. Training puts
+            black around images of this size.
     """
 
     latent_dim: int = 0
     num_classes: int = 0
     num_attributes: int = 0
     prior: str = "normal"
+    window: tuple[int, int] | None = None
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Of a sample that `generate` returns: (H, W, C), or (D,) of a point."""
+        shape = self.output_shape[1:]
+        return shape if self.window is None else (*self.window, shape[-1])
+
+    def seen(self, images):
+        """The window of float [N, H, W, C] images of the network."""
+        if self.window is None:
+            return images
+        rows, columns = window_slices(self.output_shape[1], self.window)
+        return images[:, rows, columns]
 
     @property
     def conditional(self) -> bool:
@@ -93,7 +136,7 @@ class Generator(keras.Model):
 
     def finish(self, images: np.ndarray) -> np.ndarray:
         """What `generate` returns for the network's float output."""
-        return to_uint8(images)
+        return to_uint8(self.seen(images))
 
     def forward(self, inputs, **options) -> tf.Tensor:
         """The compiled inference pass: float32 [B, ...] of `[latents]` or `[latents, labels]`."""
@@ -238,7 +281,7 @@ class MappedGenerator(StyleGenerator):
             truncation, truncation_cutoff: see `mapping`.
             **options: see `synthesis`.
 
-        Returns: uint8 [count, image_size, image_size, channels].
+        Returns: uint8 [count, image_size, image_size, channels], or of `window`'s size.
         """
         if np.ndim(labels) == 2:
             labels = one_hot(np.asarray(labels), self.num_classes)

@@ -617,7 +617,7 @@ def _filled(row, arrays, origin, overrides):
 
     families.module_of(row["family"])  # registers what the configuration names
     arguments = keras.saving.deserialize_keras_object(row["config"])
-    gan = families.construct(row["family"], {**arguments, **_spelled(row["family"], overrides)})
+    gan = families.construct(row["family"], {**arguments, **overrides})
     gan.provenance = fill(gan.networks(), arrays, origin, partial=bool(overrides))
     if overrides:  # without them everything fitted
         gan.unmatched = _unmatched(gan.networks(), arrays)
@@ -643,17 +643,6 @@ def _altered(gan, held, origin, overrides):
 class _InMemory(dict):
     def shape(self, key):
         return self[key].shape
-
-
-def _spelled(family, overrides):
-    """`resolution=` is what families call `image_size=`."""
-    import inspect
-
-    arguments = inspect.signature(family_class(family)).parameters
-    if "resolution" in overrides and "resolution" not in arguments and "image_size" in arguments:
-        rest = {key: value for key, value in overrides.items() if key != "resolution"}
-        return {"image_size": overrides["resolution"], **rest}
-    return overrides
 
 
 def _wanted(networks, arrays):

@@ -13,7 +13,7 @@ from ganzoo import losses as losses_module
 from ganzoo.augment import Augment
 from ganzoo.ema import EMA
 from ganzoo.gan import GAN, Phase
-from ganzoo.generator import Generator, check_label_range
+from ganzoo.generator import Generator, check_label_range, window_slices
 from ganzoo.losses import AdversarialLoss
 from ganzoo.penalties import Penalty
 
@@ -41,6 +41,8 @@ class LatentGAN(GAN):
             Defaults to `"fresh"`.
         ema: `EMA` or `None`. Keeps `generator_ema`, from which `generate` then draws.
         seed: int.
+
+    Images of the generator's `window`'s size get black around them.
 
     Batch keys: `real` float32 [B, H, W, C] in [-1, 1] (or [B, D]); `label` int32 [B] or float32 [B,
         attributes].
@@ -170,6 +172,7 @@ class LatentGAN(GAN):
         if image.dtype == tf.uint8:
             image = tf.cast(image, "float32") / 127.5 - 1.0
         wanted = self.discriminator.inputs[0].shape[1:]
+        image = framed(image, self.generator.window, wanted)
         if len(image.shape) != len(wanted) + 1 or not image.shape[1:].is_compatible_with(wanted):
             raise ValueError(
                 f"{type(self).__name__} trains on batches of shape {(None, *wanted)}. "
@@ -252,7 +255,10 @@ class LatentGAN(GAN):
         if data is None:
             return
         image, label = split(data)
-        check_images(image, self.discriminator.inputs[0].shape[1:])
+        shape, window = self.discriminator.inputs[0].shape[1:], self.generator.window
+        if window is not None and np.shape(image)[1:3] != tuple(shape[:2]):
+            shape = (*window, shape[-1])
+        check_images(image, shape)
         if self.generator.num_classes and label is not None:
             check_label_range(np.asarray(label), self.generator.num_classes)
 
@@ -268,6 +274,14 @@ class LatentGAN(GAN):
         return self.published.generate(
             count, latents=latents, labels=labels, seed=seed, batch_size=batch_size, **options
         )
+
+
+def framed(images, window, shape):
+    """float [B, *shape]: images of the window's size in the middle of black; others as they are."""
+    if window is None or tuple(images.shape[1:3]) != tuple(window):
+        return images
+    borders = [[s.start, n - s.stop] for s, n in zip(window_slices(shape[0], window), shape)]
+    return tf.pad(images, [[0, 0], *borders, [0, 0]], constant_values=-1.0)
 
 
 def split(data):

@@ -46,7 +46,7 @@ def describe(gan) -> dict:
 
 def _card_row(gan, folder, networks, dtype, facts) -> dict:
     """What a card says of the model in `folder`, in the manifest's form; `facts` win."""
-    shape = gan.published.output_shape[1:]
+    shape = gan.published.sample_shape
     sides = list(shape[:2]) if len(shape) == 3 else [None, None]
     paper = re.search(r"arXiv:\d{4}\.\d{4,5}", sys.modules[type(gan).__module__].__doc__ or "")
     stated = json.loads((folder / CONFIG).read_text("utf-8"))
@@ -221,7 +221,7 @@ def _held(gan):
 
 
 def _text(gan):
-    shape = gan.published.output_shape[1:]
+    shape = gan.published.sample_shape
     sides, depth = " x ".join(map(str, shape[:2])), shape[-1]
     pixels = f"images of {sides} pixels with {depth} channel{'s' if depth > 1 else ''}"
     made = pixels if len(shape) == 3 else f"points of {depth} coordinates"
@@ -267,7 +267,7 @@ def _write_samples(gan, path):
     """A square grid, at most about 1,024 pixels wide; points are one picture of a thousand."""
     from ganzoo import callbacks
 
-    shape = gan.published.output_shape[1:]
+    shape = gan.published.sample_shape
     columns = max(2, min(10, 1024 // max(shape[:2]))) if len(shape) == 3 else 1
     count = columns**2 if len(shape) == 3 else 1000
     samples = callbacks.samples_for_grid(gan, count, columns)

@@ -158,7 +158,7 @@ def project(
     if not isinstance(generator, StyleGenerator):
         raise EditingError(f"{type(generator).__name__} has no w; projection needs a StyleGAN.")
     _check_options(space, steps, noise, samples, learning_rate)
-    target = checked_target(image, generator.output_shape[1:])
+    target = checked_target(image, generator.sample_shape)
     distance, name = _distance(perceptual)
     mean, deviation = statistics(generator, samples, seed, labels)
     search = _Search(
@@ -346,7 +346,7 @@ class _Search:
         ws = tf.repeat(w, self.generator.num_ws // self.w.shape[1], 1)
         pairs = [(self.layers[k].noise, noise.value) for k, noise in self.noises.items()]
         with keras.StatelessScope(state_mapping=pairs):
-            return self.generator.synthesis(ws, noise=self.kind)
+            return self.generator.seen(self.generator.synthesis(ws, noise=self.kind))
 
     def _step(self, step):
         t = tf.cast(step, "float32") / self.steps

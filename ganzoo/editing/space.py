@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo.errors import GanzooError
-from ganzoo.generator import StyleGenerator, to_uint8
+from ganzoo.generator import StyleGenerator
 
 SPACES = ("w", "z")
 
@@ -174,5 +174,5 @@ class Space:
         for start in range(0, len(ws), size):
             part = ws[start : start + size]
             whole = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
-            images.append(to_uint8(run(tf.constant(whole)))[: len(part)])
+            images.append(self.generator.finish(run(tf.constant(whole)))[: len(part)])
         return np.concatenate(images)

@@ -5,6 +5,7 @@ without underscores; nothing else registers it.
 import difflib
 import functools
 import importlib
+import inspect
 import pathlib
 
 FOLDER = pathlib.Path(__file__).parent
@@ -41,10 +42,15 @@ def family_class(family: str):
 def construct(family: str, arguments: dict):
     """A GAN with initial weights.
 
-    Args: arguments: of the class' constructor.
+    Args: arguments: of the class' constructor; `resolution` is `image_size` by another name, and
+        wins.
     Raises: ValueError: for an unknown family or argument.
     """
     cls = family_class(family)
+    known = inspect.signature(cls).parameters
+    if "resolution" in arguments and "resolution" not in known and "image_size" in known:
+        arguments = {**arguments, "image_size": arguments["resolution"]}
+        del arguments["resolution"]
     try:
         return cls(**arguments)
     except TypeError as error:

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo.ema import EMA
-from ganzoo.generator import Generator
+from ganzoo.generator import Generator, canvas
 from ganzoo.growing_gan import GrowingGAN, Growth
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
 from ganzoo.layers.growing import (
@@ -149,7 +149,8 @@ class ProGANGenerator(Generator):
     """Latents to images.
 
     Args:
-        image_size: int, a power of two >= 4. Defaults to 1024.
+        image_size: int, a power of two >= 4, or (height, width), see `generator.canvas`.
+            Defaults to 1024.
         latent_dim: int > 0. Defaults to 512.
         channels: int > 0. Defaults to 3.
         num_classes: int. 0 = unconditional. Defaults to 0.
@@ -187,6 +188,7 @@ class ProGANGenerator(Generator):
             channel_max=channel_max,
         )
         check_sizes(0, num_classes=num_classes)
+        side, window = canvas(image_size)
         if norm not in NORMS:
             raise ValueError(f"`norm` must be one of {NORMS}. Received: norm={norm!r}")
         options = dict(
@@ -198,11 +200,11 @@ class ProGANGenerator(Generator):
             inputs = [keras.Input((latent_dim,), name="latents")]
             if num_classes:
                 inputs.append(keras.Input((num_classes,), name="label"))
-            images = ProGANSynthesis(image_size, **options, name="synthesis")(*inputs)
+            images = ProGANSynthesis(side, **options, name="synthesis")(*inputs)
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
         # Config
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.image_size, self.channels = image_size, channels
+        self.image_size, self.window, self.channels = side, window, channels
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, num_classes=num_classes, **options
         )
@@ -376,7 +378,7 @@ class ProGAN(GrowingGAN):
         own = dict(latent_dim=latent_dim, norm=norm, epsilon=epsilon)
         super().__init__(
             ProGANGenerator(image_size, **own, **shared),
-            ProGANDiscriminator(image_size, **{**shared, **(discriminator or {})}),
+            ProGANDiscriminator(canvas(image_size)[0], **{**shared, **(discriminator or {})}),
             loss=Wasserstein(),
             penalties=[GradientPenalty(gradient_penalty, target=target, alpha_weighs="fake")],
             growth=growth if structure == "growing" else None,

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from ganzoo.ema import EMA
-from ganzoo.generator import MappedGenerator
+from ganzoo.generator import MappedGenerator, canvas
 from ganzoo.growing_gan import GrowingGAN, Growth
 from ganzoo.layers.adaptive_normalization import StyleEpilogue, check_steps
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
@@ -170,7 +170,8 @@ class StyleGANGenerator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
     Args:
-        image_size: int, a power of two >= 4. Defaults to 1024.
+        image_size: int, a power of two >= 4, or (height, width), see `generator.canvas`.
+            Defaults to 1024.
         latent_dim, style_dim: int > 0. Default to 512.
         channels: int > 0. Defaults to 3.
         num_classes: int. 0 = unconditional. Defaults to 0.
@@ -215,6 +216,7 @@ class StyleGANGenerator(MappedGenerator):
             channel_base=channel_base, channel_max=channel_max,
         )
         check_sizes(0, num_classes=num_classes)
+        side, window = canvas(image_size)
         if first not in FIRST:
             raise ValueError(f"`first` must be one of {FIRST}. Received: first={first!r}")
         options = dict(
@@ -224,7 +226,7 @@ class StyleGANGenerator(MappedGenerator):
         )
         # Graph
         with keras.name_scope(name):
-            synthesis = StyleGANSynthesis(image_size, **options, name="synthesis")
+            synthesis = StyleGANSynthesis(side, **options, name="synthesis")
             styles = StyleGANMapping(
                 style_dim, synthesis.num_ws, **(mapping or {}), name="mapping"
             )
@@ -235,7 +237,8 @@ class StyleGANGenerator(MappedGenerator):
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
         # Config
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
-        self.num_classes, self.image_size, self.channels = num_classes, image_size, channels
+        self.num_classes, self.image_size, self.channels = num_classes, side, channels
+        self.window = window
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, style_dim=style_dim,
             num_classes=num_classes, mapping=mapping, **options,
@@ -409,7 +412,7 @@ class StyleGAN(GrowingGAN):
         )
         super().__init__(
             StyleGANGenerator(image_size, **own, **shared),
-            StyleGANDiscriminator(image_size, **{**shared, **(discriminator or {})}),
+            StyleGANDiscriminator(canvas(image_size)[0], **{**shared, **(discriminator or {})}),
             loss=NonSaturating(),
             penalties=[R1(r1_gamma)],
             growth=growth if structure == "growing" else None,

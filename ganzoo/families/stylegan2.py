@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ganzoo.ema import EMA
 from ganzoo.gan import Phase
-from ganzoo.generator import MappedGenerator
+from ganzoo.generator import MappedGenerator, canvas
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.bias_act import standard_normal
 from ganzoo.layers.fir import setup_filter, upsample2d
@@ -177,7 +177,8 @@ class StyleGAN2Generator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
     Args:
-        image_size: int, a power of two >= 4. Defaults to 256.
+        image_size: int, a power of two >= 4, or (height, width), see `generator.canvas`.
+            Defaults to 256.
         latent_dim, style_dim: int > 0. Default to 512.
         channels: int > 0. Defaults to 3.
         num_classes: int. 0 = unconditional. Defaults to 0.
@@ -222,6 +223,7 @@ class StyleGAN2Generator(MappedGenerator):
     ):
         if noise not in ("stored", "none"):
             raise ValueError(f"`noise` must be 'stored' or 'none'. Received: noise={noise!r}")
+        side, window = canvas(image_size)
         sizes = dict(
             channels=channels, channel_base=channel_base, channel_max=channel_max,
             architecture=check_architecture(architecture), noise=noise,
@@ -232,7 +234,7 @@ class StyleGAN2Generator(MappedGenerator):
         )
         # Graph
         with keras.name_scope(name):
-            synthesis = Synthesis(image_size, **sizes, options=options, name="synthesis")
+            synthesis = Synthesis(side, **sizes, options=options, name="synthesis")
             styles = StyleMapping(style_dim, synthesis.num_ws, **(mapping or {}), name="mapping")
             inputs = [keras.Input((latent_dim,), name="latents")]
             if num_classes:
@@ -241,7 +243,8 @@ class StyleGAN2Generator(MappedGenerator):
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
         # Config
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
-        self.num_classes, self.image_size, self.channels = num_classes, image_size, channels
+        self.num_classes, self.image_size, self.channels = num_classes, side, channels
+        self.window = window
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, style_dim=style_dim,
             num_classes=num_classes, mapping=mapping, **sizes, **options,
@@ -342,7 +345,7 @@ class StyleGAN2(LatentGAN):
         )
         super().__init__(
             StyleGAN2Generator(image_size, **own, **shared),
-            StyleGAN2Discriminator(image_size, **{**shared, **(discriminator or {})}),
+            StyleGAN2Discriminator(canvas(image_size)[0], **{**shared, **(discriminator or {})}),
             loss=NonSaturating(),
             penalties=[R1(r1_gamma, interval=r1_interval)],
             ema=ema,

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo.ema import EMA
-from ganzoo.generator import MappedGenerator
+from ganzoo.generator import MappedGenerator, canvas
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.alias_free import AliasFreeConv2D, Band, FourierFeatures
 from ganzoo.layers.noise import check_noise
@@ -170,7 +170,8 @@ class StyleGAN3Generator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
     Args:
-        image_size: int, a power of two >= 8. Defaults to 256.
+        image_size: int, a power of two >= 8, or (height, width), see `generator.canvas`.
+            Defaults to 256.
         latent_dim: int > 0. Defaults to 512.
         style_dim: int > 0. Defaults to 512.
         channels: int > 0. Defaults to 3.
@@ -203,10 +204,11 @@ class StyleGAN3Generator(MappedGenerator):
         name="generator",
         **kwargs,
     ):
-        block_sizes(image_size)  # raises for a size that is no power of two
+        side, window = canvas(image_size)
+        block_sizes(side)  # raises for a size that is no power of two
         defaults = dict(_configuration(equivariance))
         base, maximum = defaults.pop("channel_base"), defaults.pop("channel_max")
-        found = layer_bands(image_size, **(bands or {}))
+        found = layer_bands(side, **(bands or {}))
         widths = layer_widths(found, channel_base or base, channel_max or maximum, channels)
         options = {
             **defaults, "num_critical": (bands or {}).get("num_critical", 2),
@@ -225,7 +227,8 @@ class StyleGAN3Generator(MappedGenerator):
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
         # Config
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
-        self.num_classes, self.image_size, self.channels = num_classes, image_size, channels
+        self.num_classes, self.image_size, self.channels = num_classes, side, channels
+        self.window = window
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, style_dim=style_dim, channels=channels,
             num_classes=num_classes, equivariance=equivariance, channel_base=channel_base,
@@ -390,15 +393,16 @@ class StyleGAN3(LatentGAN):
             channel_base=channel_base, channel_max=channel_max, mapping=mapping, bands=bands,
             layers_options=layers_options,
         )
-        shared = dict(image_size=image_size, channels=channels, num_classes=num_classes)
+        shared = dict(channels=channels, num_classes=num_classes)
+        side, _ = canvas(image_size)
         if r1_gamma is None:
-            r1_gamma = 32.8 * (image_size / 1024) ** 2
+            r1_gamma = 32.8 * (side / 1024) ** 2
         if blur_sigma is None:
             blur_sigma = BLUR[equivariance]
         super().__init__(
-            StyleGAN3Generator(**own, **shared),
+            StyleGAN3Generator(image_size, **own, **shared),
             StyleGAN2Discriminator(
-                **shared, **{**_widths(own), "conv_clamp": 256, **(discriminator or {})}
+                side, **shared, **{**_widths(own), "conv_clamp": 256, **(discriminator or {})}
             ),
             loss=NonSaturating(),
             penalties=[R1(r1_gamma, interval=r1_interval)],
@@ -407,7 +411,7 @@ class StyleGAN3(LatentGAN):
         )
         self.blur_sigma, self.blur_fade_images = blur_sigma, blur_fade_images
         self.config = dict(
-            **own, **shared, discriminator=discriminator, r1_gamma=r1_gamma,
+            image_size=image_size, **own, **shared, discriminator=discriminator, r1_gamma=r1_gamma,
             r1_interval=r1_interval, blur_sigma=blur_sigma, blur_fade_images=blur_fade_images,
         )
 
