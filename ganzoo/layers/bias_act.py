@@ -35,8 +35,10 @@ def activation_gain(name):
     return ACTIVATIONS[check_activation(name)][1]
 
 
-def bias_act(x, bias=None, activation="linear", *, slope=0.2, gain=None, clamp=None):
-    """clip(gain * activation(x + bias), -clamp, clamp).
+def bias_act(x, bias=None, activation="linear", *, slope=0.2, gain=None, clamp=None, noise=None):
+    """clip(gain * activation(x + bias + noise), -clamp, clamp).
+
+    The bias comes first: TensorFlow joins it to a convolution before it.
 
     Args:
         x: float [..., C].
@@ -45,25 +47,27 @@ def bias_act(x, bias=None, activation="linear", *, slope=0.2, gain=None, clamp=N
         slope: float >= 0. Of "lrelu", where x < 0. Defaults to 0.2.
         gain: float. Defaults to the activation's own.
         clamp: float > 0 or `None`.
+        noise: float, broadcast to `x`, or `None`.
 
     Returns: float [..., C], dtype of `x`.
     """
     function, own = ACTIVATIONS[check_activation(activation)]
     x = x if bias is None else tf.nn.bias_add(x, tf.cast(bias, x.dtype))
+    x = x if noise is None else x + noise
     x = function(x, slope) if activation == "lrelu" else function(x)
     gain = own if gain is None else gain
     x = x if gain == 1.0 else x * tf.cast(gain, x.dtype)
     return x if clamp is None else tf.clip_by_value(x, -clamp, clamp)
 
 
-def scaled_bias_act(x, bias, activation, *, gain, clamp):
+def scaled_bias_act(x, bias, activation, *, gain, clamp, noise=None):
     """`bias_act` of an `x` into which `linear_gain` has gone already.
 
-    Args: gain: the whole gain, as in `bias_act`.
+    Args: gain: the whole gain, as in `bias_act`; `noise` has had its part of it.
     """
     early = linear_gain(activation, gain)
     bias = None if bias is None else bias * early
-    return bias_act(x, bias, activation, gain=gain / early, clamp=clamp)
+    return bias_act(x, bias, activation, gain=gain / early, clamp=clamp, noise=noise)
 
 
 def linear_gain(activation, gain):

@@ -333,7 +333,18 @@ def _turned(kernel, turn):
 
 def _conv(x, kernel, step=1, borders=(0, 0, 0, 0)):
     x, borders = _cropped(x, borders)
-    return tf.nn.conv2d(x, kernel, step, [[0, 0], borders[2:], borders[:2], [0, 0]])
+    return tf.nn.conv2d(x, kernel, step, _named_padding(kernel, step, borders))
+
+
+def _named_padding(kernel, step, borders):
+    """`"VALID"` or `"SAME"` where they mean the borders: only for these are the gradients fast."""
+    if not any(borders):
+        return "VALID"
+    height, width = kernel.shape[:2]
+    half = [(width - 1) // 2, width // 2, (height - 1) // 2, height // 2]
+    if step == 1 and list(borders) == half:
+        return "SAME"
+    return [[0, 0], borders[2:], borders[:2], [0, 0]]
 
 
 def _upsampled(x, kernel, taps, up, borders):

@@ -107,12 +107,12 @@ class _Convolution(keras.layers.Layer):
         self.affine = EqualizedDense(depth, bias_initializer="ones", dtype="float32", name="affine")
         self.affine.build((None, style_dim))
 
-    def _finish(self, x, gain):
-        """Bias, activation and clamp; `gain`: relative to the activation's own."""
+    def _finish(self, x, gain, noise=None):
+        """Bias, noise, activation and clamp; `gain`: relative to the activation's own."""
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
         bias = None if self.bias is None else self.bias.value
         gain = gain * activation_gain(self.activation)
-        return scaled_bias_act(x, bias, self.activation, gain=gain, clamp=clamp)
+        return scaled_bias_act(x, bias, self.activation, gain=gain, clamp=clamp, noise=noise)
 
     def _early(self, gain):
         """The factor that goes into the kernel."""
@@ -213,12 +213,13 @@ class StyledConv2D(_Convolution):
             up=self.up, padding=self.kernel_size // 2, taps=self.fir,
             flip="correlate" if self.up == 1 else "convolve",
         )
+        drawn = None
         if self.noise_side and noise != "none":
             drawn = self.noise.value[tf.newaxis, :, :, tf.newaxis]
             if noise == "random":
                 drawn = _draw(seed, tf.shape(x)[0], self.noise_side)
-            x += tf.cast(drawn * (self.noise_strength.value * early), x.dtype)
-        return self._finish(x, gain)
+            drawn = tf.cast(drawn * (self.noise_strength.value * early), x.dtype)
+        return self._finish(x, gain, drawn)
 
     def get_config(self):
         return {**super().get_config(), "up": self.up, "noise_side": self.noise_side}
