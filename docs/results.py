@@ -15,7 +15,8 @@ import pathlib
 
 import numpy as np
 
-from ganzoo import cards, data, hub, measure
+from ganzoo import cards, data, hub, measure, recipe
+from ganzoo.generator import StyleGenerator
 from ganzoo.metrics import records
 from ganzoo.metrics.evaluate import evaluate, limited
 
@@ -51,48 +52,80 @@ def noisy(images):
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
 
 
-ALTERED = {
-    "real-fashion-mnist": lambda images: images,
-    "real-fashion-mnist-blurred": blurred,
-    "real-fashion-mnist-noisy": noisy,
+SETS = {  # end of the models' names: (TFDS name, test images)
+    "fashion-mnist": ("fashion_mnist", 10_000),
+    "avatars-64": ("avatars/pixel_art_64", 2_000),
+    "avatars-32": ("avatars/pixel_art_32", 2_000),
 }
+ALTERED = {"": lambda images: images, "-blurred": blurred, "-noisy": noisy}
 SAID = {
-    "real-fashion-mnist": "*training images themselves*",
-    "real-fashion-mnist-blurred": f"*training images, blurred ({BLUR:g} px)*",
-    "real-fashion-mnist-noisy": f"*training images, with noise ({NOISE:g} of 255)*",
+    "": "*training images themselves*",
+    "-blurred": f"*training images, blurred ({BLUR:g} px)*",
+    "-noisy": f"*training images, with noise ({NOISE:g} of 255)*",
 }
+REFERENCES = {f"real-{of}{how}": (of, how) for of in SETS for how in ALTERED}
 
 
 def reference(name):
     """Records of real training images against the test images."""
-    dataset = data.Dataset(name="fashion_mnist", label="label")
-    test = dataclasses.replace(dataset, split="test")
-    alter = ALTERED[name]
-    training = ((alter(x), y) for x, y in limited(data.labelled_images(dataset), 10_000, "train"))
-    names = [*measure.default_metrics(dataset, "fashion"), "intra-fid"]
+    of, how = REFERENCES[name]
+    tfds_name, count = SETS[of]
+    dataset = data.Dataset(name=tfds_name, label="label" if of == "fashion-mnist" else None)
+    features = measure.CLASSIFIERS[tfds_name]
+    names = [*measure.default_metrics(dataset, features)]
+    if dataset.label is not None:
+        names.append("intra-fid")
+    stream = data.images if dataset.label is None else data.labelled_images
+    test = stream(dataclasses.replace(dataset, split="test"))
     return evaluate(
-        training,
-        data.labelled_images(test),
+        altered(limited(stream(dataset), 10_000, "train"), ALTERED[how]),
+        test,
         names,
-        extractor=measure.load_features("fashion"),
-        n_real=10_000,
-        data="fashion_mnist",
+        extractor=measure.load_features(features),
+        n_real=count,
+        data=measure.describe(dataset),
         split="test",
         model=name,
         command=f"python docs/results.py --measure {name}",
     )
 
 
+def altered(stream, alter):
+    """The stream of images, or of images and labels, with other images."""
+    for batch in stream:
+        yield (alter(batch[0]), batch[1]) if isinstance(batch, tuple) else alter(batch)
+
+
 def measured_anew(name):
     """Records of a shipped model or a reference line, as `ganzoo evaluate` makes them."""
-    if name in ALTERED:
+    if name in REFERENCES:
         return reference(name)
     command = ["ganzoo", "evaluate", name]
     metrics = None
     if hub.row_of(name)["family"] == "cgan":
         metrics = [*measure.OF_IMAGES, *measure.OF_CLASSES, "intra-fid"]
+    elif "-avatars-" in name:
+        metrics = [*measure.OF_IMAGES, *of_latents(name)]
+    if metrics is not None:
         command += ["--metrics", ",".join(metrics)]
     return measure.measure(name, metrics=metrics, command=" ".join(command))
+
+
+def of_latents(name):
+    """Metrics of the latent spaces, in the features of the avatars' classifier."""
+    classifier = measure.CLASSIFIERS[hub_recipe(name).dataset.name]
+    styled = isinstance(hub.load_generator(name), StyleGenerator)
+    spaces = ["z", "w"] if styled else ["z"]
+    paths = [f"{space}full" for space in spaces] + ["wend"] * styled
+    return [
+        *(f"linear-separability-{space}" for space in spaces),
+        *(f"ppl-stylegan-{path}-{classifier}" for path in paths),
+    ]
+
+
+def hub_recipe(name):
+    """The recipe that made a shipped model."""
+    return recipe.read(hub.row_of(name)["recipe"])
 
 
 def shipped():
@@ -115,33 +148,51 @@ def kept(name):
 
 def results_tables():
     """Markdown of all shipped models."""
-    return "\n\n".join([fashion_table(), mixtures_table(), others_table()]) + "\n"
+    found = [of for of in TITLES if any(name.endswith(f"-{of}") for name in shipped())]
+    tables = [images_table(of, TITLES[of]) for of in found]
+    return "\n\n".join([*tables, mixtures_table(), others_table()]) + "\n"
 
 
-def fashion_table():
-    """Models of Fashion-MNIST, the best first, below the reference lines."""
-    names = [name for name in shipped() if name.endswith("-fashion-mnist")]
-    ranking = [r.model for r in records.ranked(kept(name)["fid-fashion"] for name in names)]
-    columns = list(dict.fromkeys(m for name in (*ALTERED, *ranking) for m in kept(name)))
+TITLES = {
+    "fashion-mnist": "Fashion-MNIST",
+    "avatars-64": "Avatars, 64 px",
+    "avatars-32": "Avatars, 32 px",
+}
+
+
+def images_table(of, title):
+    """Models of a data set, the best first, below the reference lines."""
+    features = measure.CLASSIFIERS[SETS[of][0]]
+    fid = f"fid-{features}"
+    names = [name for name in shipped() if name.endswith(f"-{of}")]
+    ranking = [r.model for r in records.ranked(kept(name)[fid] for name in names)]
+    references = [name for name, (its, _) in REFERENCES.items() if its == of]
+    lines = [*references, *ranking]
+    columns = list(dict.fromkeys(m for name in lines for m in kept(name)))
     for column in columns:
-        found = [kept(name)[column] for name in (*ALTERED, *ranking) if column in kept(name)]
+        found = [kept(name)[column] for name in lines if column in kept(name)]
         records.check_alike(found, varying=["ema"])  # reals have none
-    better = {m: r.better for name in (*ALTERED, *ranking) for m, r in kept(name).items()}
+    better = {m: r.better for name in lines for m, r in kept(name).items()}
     arrows = {"lower": "↓", "higher": "↑"}
-    heads = [f"{m.removesuffix('-fashion')} {arrows[better[m]]}" for m in columns]
-    one = kept(ranking[0])["fid-fashion"]
-    lines = [
-        f"Fashion-MNIST: {one.n_fake:,} samples against the {one.n_real:,} test images, features "
-        f"of the [shipped classifier](docs/classifiers) (`fashion`, {one.network[:8]}), which "
+    heads = [f"{m.removesuffix(f'-{features}')} {arrows[better[m]]}" for m in columns]
+    one = kept(ranking[0])[fid]
+    text = [
+        f"{title}: {one.n_fake:,} samples against the {one.n_real:,} test images, features "
+        f"of the [shipped classifier](docs/classifiers) (`{features}`, {one.network[:8]}), which "
         "compare with each other only; `ganzoo evaluate NAME`.",
         "",
         _row("", heads),
         _row("---", ["---:"] * len(columns)),
     ]
-    for name in (*ALTERED, *ranking):
+    for name in lines:
         cells = [_cell(kept(name).get(column)) for column in columns]
-        lines.append(_row(SAID.get(name) or f"[{name}](docs/models/{name})", cells))
-    return "\n".join(lines)
+        first = SAID[REFERENCES[name][1]] if name in REFERENCES else _link(name)
+        text.append(_row(first, cells))
+    return "\n".join(text)
+
+
+def _link(name):
+    return f"[{name}](docs/models/{name})"
 
 
 def mixtures_table():
@@ -180,7 +231,7 @@ def others_table():
     for name in shipped():
         if hub.row_of(name)["recipe"] is None:
             for metric, record in kept(name).items():
-                lines.append(_row(f"[{name}](docs/models/{name})", [metric, _cell(record)]))
+                lines.append(_row(_link(name), [metric, _cell(record)]))
     return "\n".join(lines)
 
 
@@ -260,7 +311,7 @@ def main():
     parser.add_argument("--measure", nargs="*", metavar="NAME")
     given = parser.parse_args()
     if given.measure is not None:
-        for name in given.measure or [*ALTERED, *shipped()]:
+        for name in given.measure or [*REFERENCES, *shipped()]:
             found = measured_anew(name)
             records.save(records.PACKAGED / f"{name}.json", found)
             print(f"{name}\n{records.table(found)}", flush=True)

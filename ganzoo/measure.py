@@ -435,7 +435,9 @@ def _of_split(dataset, split, data_dir):
         return dataset
     if split is None and "test" in data.splits(dataset, data_dir=data_dir):
         split = "test"
-    return dataclasses.replace(dataset, split=split or dataset.split)
+    if split in (None, dataset.split):
+        return dataset
+    return dataclasses.replace(dataset, split=split, limit=None)  # `limit` is of the training
 
 
 def real_images(dataset, data_dir, names):
