@@ -1,0 +1,64 @@
+"""Figures of a card: what a model's styles, truncation, noise and directions do.
+
+    python docs/figures.py NAME   # PNG files into docs/models/NAME
+
+Models without styles get a path, and directions if they draw avatars.
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+
+import ganzoo
+from ganzoo import callbacks, editing, measure
+from ganzoo.generator import StyleGenerator
+from ganzoo.recipe import read
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LEFT, TOP = [4, 7, 10, 13, 16, 19], [1, 2, 3, 5, 6, 8]
+GROUPS = ["coarse", "coarse", "coarse", "middle", "middle", "fine"]  # of each row
+PSI = [-1.0, -0.7, -0.3, 0.0, 0.3, 0.5, 0.7, 1.0]
+STEPS = 9  # of paths and directions
+REACH = 3.0  # standard deviations of the latents along a direction, to either side
+
+
+def figures(name):
+    """(name of a file, uint8 picture) of a shipped model."""
+    generator = ganzoo.load_generator(name)
+    path = editing.interpolate(generator, TOP, STEPS, path="loop")
+    rows = path.images.reshape(len(TOP), STEPS, *path.images.shape[1:])
+    yield "interpolation", editing.table(rows)
+    if isinstance(generator, StyleGenerator):
+        yield "mixing", editing.style_mix(generator, LEFT, TOP, GROUPS).picture()
+        yield "truncation", editing.truncation_sweep(generator, LEFT, PSI).picture()
+        yield "noise", editing.noise_ablation(generator, LEFT).picture()
+    features = measure.CLASSIFIERS[read(ganzoo.hub.row_of(name)["recipe"]).dataset.name]
+    classifier = measure.load_features(features)
+    if classifier.attributes:
+        yield "directions", directions(generator, classifier)
+
+
+def directions(generator, classifier):
+    """A row for each attribute: one sample, moved along the attribute's direction."""
+    rows = []
+    for attribute in classifier.attributes:
+        found = editing.find_direction(generator, classifier.probabilities, attribute=attribute)
+        print(f"{attribute}: the cut is right on {100 * found.accuracy:.1f} % held out")
+        points = editing.Space(generator, found.space).points(generator.latents(1000))
+        along = points.reshape(len(points), -1, len(found.vector))[:, 0] @ found.vector
+        strengths = np.linspace(-REACH, REACH, STEPS) * along.std()
+        rows.append(editing.edit(generator, LEFT[:1], found, strengths).images[0])
+    return editing.table(np.stack(rows))
+
+
+def main():
+    (name,) = sys.argv[1:]
+    for file, picture in figures(name):
+        path = ROOT / "docs" / "models" / name / f"{file}.png"
+        callbacks.write_grid(path, picture[np.newaxis], columns=1)
+        print(f"{path.name}: {picture.shape[1]} x {picture.shape[0]} pixels")
+
+
+if __name__ == "__main__":
+    main()
