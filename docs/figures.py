@@ -20,6 +20,7 @@ LEFT, TOP = [4, 7, 10, 13, 16, 19], [1, 2, 3, 5, 6, 8]
 GROUPS = ["coarse", "coarse", "coarse", "middle", "middle", "fine"]  # of each row
 PSI = [-1.0, -0.7, -0.3, 0.0, 0.3, 0.5, 0.7, 1.0]
 STEPS = 9  # of paths and directions
+SCALE = 2  # pixels of a figure for one of the model
 REACH = 3.0  # standard deviations of the latents along a direction, to either side
 
 
@@ -56,6 +57,7 @@ def main():
     (name,) = sys.argv[1:]
     for file, picture in figures(name):
         path = ROOT / "docs" / "models" / name / f"{file}.png"
+        picture = editing.enlarge(picture[np.newaxis], SCALE)[0]
         callbacks.write_grid(path, picture[np.newaxis], columns=1)
         print(f"{path.name}: {picture.shape[1]} x {picture.shape[0]} pixels")
 
