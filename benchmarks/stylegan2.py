@@ -1,5 +1,6 @@
 """StyleGAN2 on this machine against its PyTorch form; memory; the first image of a cold process.
 
+    python benchmarks/stylegan2.py   # all of these
     python benchmarks/stylegan2.py synthesis [--pairs 5] [--runs 5] [--case SIDE:BATCH ...]
     python benchmarks/stylegan2.py train [--pairs 5] [--batch 8] [--cycles 1] [--channel-base 8192]
     python benchmarks/stylegan2.py memory [--side 1024]
@@ -30,6 +31,7 @@ import time
 import common
 import numpy as np
 
+KINDS = ("synthesis", "train", "memory", "cold")
 CASES = ("1024:1", "256:4")
 LATENT = 512
 # multiplications of a training step in forward passes of each network: the discriminator's step
@@ -318,7 +320,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("kind", choices=("synthesis", "train", "memory", "cold", *WORKERS))
+    parser.add_argument("kind", nargs="?", help=f"one of {KINDS}; without it, all in turn")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--case", action="append", help=f"side:batch; defaults to {CASES}")
@@ -330,11 +332,19 @@ def main():
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    given.channel_base = given.channel_base or (8192 if given.kind == "train" else 32768)
     if given.worker:
         ganzoo, torch = WORKERS[given.kind]
         print(json.dumps((ganzoo if given.variant == "ganzoo" else torch)(given)))
         return
+    if given.kind not in (None, *KINDS):
+        parser.error(f"kind is one of {KINDS}. Received: {given.kind!r}")
+    for kind in KINDS if given.kind is None else [given.kind]:
+        measure(argparse.Namespace(**{**vars(given), "kind": kind}))
+
+
+def measure(given):
+    """Prints one kind of figures."""
+    given.channel_base = given.channel_base or (8192 if given.kind == "train" else 32768)
     if given.kind == "synthesis":
         for case in given.case or CASES:
             given.side, given.batch = map(int, case.split(":"))
