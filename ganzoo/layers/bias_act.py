@@ -3,11 +3,31 @@
 import keras
 import tensorflow as tf
 
+
+def leaky_relu(x, slope=0.2):
+    """max(x, slope x), whose gradient looks at the result, so that `x` need not be kept: TensorFlow
+    then joins convolution, bias and activation.
+
+    Args: slope: float in [0, 1).
+    """
+
+    @tf.custom_gradient
+    def apply(x):
+        y = tf.nn.leaky_relu(x, slope)
+
+        def gradient(upstream):
+            return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=y, alpha=slope)
+
+        return y, gradient
+
+    return apply(x)
+
+
 # name: (function, gain that keeps the second moment of N(0, 1)); arXiv:1912.04958, appendix B
 ACTIVATIONS = {
     "linear": (tf.identity, 1.0),
     "relu": (tf.nn.relu, 2.0**0.5),
-    "lrelu": (tf.nn.leaky_relu, 2.0**0.5),
+    "lrelu": (leaky_relu, 2.0**0.5),
     "tanh": (tf.tanh, 1.0),
     "sigmoid": (tf.sigmoid, 1.0),
     "elu": (tf.nn.elu, 1.0),

@@ -13,6 +13,7 @@ import numbers
 import keras
 import tensorflow as tf
 
+from ganzoo.layers.bias_act import leaky_relu
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
 from ganzoo.layers.fir import setup_filter, upfirdn
 from ganzoo.layers.minibatch_std import MinibatchStd
@@ -22,7 +23,7 @@ from ganzoo.layers.stylegan2_discriminator import block_sizes, maps_at
 register = keras.saving.register_keras_serializable(package="ganzoo")
 GAIN = 2.0**0.5  # in front of a leaky ReLU
 ACTIVATIONS = {
-    "lrelu": functools.partial(tf.nn.leaky_relu, alpha=0.2),
+    "lrelu": leaky_relu,
     "relu": tf.nn.relu,
 }
 STRUCTURES = ("growing", "fixed")
