@@ -12,6 +12,7 @@ from ganzoo.convert.rosinality import Names, made
 from ganzoo.errors import WeightsError
 
 NETWORKS = ("generator", "discriminator", "generator_ema")
+LOSSES = ("gen_auxiliary_losses", "disc_auxiliary_losses")  # such as the mean path length
 MMGEN = Names(
     mapping="style_mapping.{}",
     const="constant_input.input",
@@ -32,10 +33,10 @@ def recognise_networks(tree):
     if not isinstance(tree, dict) or not known & set(tree):
         return []
     arrays = flatten(tree)
-    other = [name for name in arrays if name.partition(".")[0] not in NETWORKS]
+    other = [name for name in arrays if name.partition(".")[0] not in NETWORKS + LOSSES]
     if other:
         raise WeightsError(
-            f"A StyleGAN2 of MMGeneration holds {NETWORKS} and nothing else. "
+            f"A StyleGAN2 of MMGeneration holds {NETWORKS + LOSSES} and nothing else. "
             f"Received: {len(other)} other arrays, such as {other[:10]}"
         )
     parts = [(network, _share(arrays, network)) for network in NETWORKS]

@@ -2,8 +2,8 @@
 
 Layout: {"g", "d", "g_ema"} of state dicts beside optimizers and arguments; converted files hold the
 average style `latent_avg` too. Where it is missing, publishers take the mean style of random
-latents at each start; here 4096 latents of a fixed seed are taken. Scales at run time, the mapping's
-0.01 among them, are not in the file. Kernels are those of the PyTorch StyleGAN2, turned nowhere;
+latents at each start; here 4096 latents of a fixed seed are taken. Scales at run time, such as the
+mapping's 0.01, are not in the file. Kernels are those of the PyTorch StyleGAN2, turned nowhere;
 styles' biases hold the 1; noise images lie apart; resampling filters are stored, and must agree.
 The same networks with other names are in MMGeneration (`mmgen_stylegan2`).
 The official code is https://github.com/rosinality/stylegan2-pytorch (MIT).

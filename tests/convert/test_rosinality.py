@@ -224,6 +224,7 @@ def mmgen_file(path, **more):
     arrays = {f"generator.{k}": v for k, v in mmgen_generator().items()}
     arrays |= {f"generator_ema.{k}": v for k, v in mmgen_generator().items()}
     arrays |= {f"discriminator.{k}": v for k, v in mmgen_discriminator().items()}
+    arrays["gen_auxiliary_losses.0.mean_path_lengths"] = np.zeros((), "float32")
     return pickled(path / "sg2.pth", {"meta": {"iter": 3}, "state_dict": {**arrays, **more}})
 
 
