@@ -1,5 +1,6 @@
 """Shared fixtures: where the parity data is, thread limits, and the options of the run."""
 
+import copy
 import os
 import pathlib
 import signal
@@ -28,6 +29,23 @@ def pytest_addoption(parser):
         action="store_true",
         help="Write tests/golden/*.txt anew instead of comparing with them.",
     )
+
+
+@pytest.fixture
+def run(capsys):
+    """The command line: (arguments) -> (exit code, stdout, stderr), in this process."""
+
+    from ganzoo import __main__ as cli
+
+    def call(*arguments):
+        try:
+            cli.main([str(a) for a in arguments])
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture(scope="session")
@@ -95,3 +113,20 @@ def fashion_dir(tmp_path_factory):
         context.setattr(socket, "getaddrinfo", no_network)
         data.stream(data.Dataset(name="fashion_mnist", limit=1), 1, data_dir=folder)
     return folder
+
+
+@pytest.fixture
+def load(trees, monkeypatch):
+    """(file, change of its tree) -> what `ganzoo.load` makes of that; the module's fixture `trees`
+    has the trees by file.
+    """
+    from ganzoo import foreign
+    from ganzoo.convert import reader
+
+    def load(name, change=lambda tree: None):
+        tree = copy.deepcopy(trees[name])
+        tree = change(tree) or tree
+        monkeypatch.setattr(reader, "load", lambda path: tree)
+        return foreign.load([{"path": name}], where=name)
+
+    return load

@@ -6,8 +6,10 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 
 import ganzoo
+from ganzoo.errors import WeightsError
 
 
 @functools.cache
@@ -53,3 +55,10 @@ def gradient_error(found, wanted, largest):
     assert found.shape == wanted.shape, (found.shape, wanted.shape)
     allowed = 1e-3 * np.abs(wanted).max() + 1e-5 * largest
     return float(np.abs(found - wanted).max() / allowed)
+
+
+def refusal(load, name, change):
+    """What loading a changed file says; `load`: the fixture."""
+    with pytest.raises(WeightsError) as raised:
+        load(name, change)
+    return str(raised.value)

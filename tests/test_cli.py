@@ -52,21 +52,6 @@ recipe = Recipe(
 
 
 @pytest.fixture
-def run(capsys):
-    """(arguments) -> (exit code, stdout, stderr), in this process."""
-
-    def call(*arguments):
-        try:
-            cli.main([str(a) for a in arguments])
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
 def fails(run):
     """(arguments) -> the one line of an error, after checking that it is one."""
 

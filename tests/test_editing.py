@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 import ganzoo
-from ganzoo import __main__ as cli
 from ganzoo import callbacks, editing
 from ganzoo.editing import commands, projection
 from ganzoo.families.cgan import CGAN
@@ -892,21 +891,6 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "stylegan2"
     gan.save_pretrained(folder)
     return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """(arguments) -> (exit code, stdout, stderr), in this process."""
-
-    def call(*arguments):
-        try:
-            cli.main([str(a) for a in arguments])
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def picture(path):

@@ -1,14 +1,12 @@
 """The official ProGAN and StyleGAN files: options of their functions, and what is damaged."""
 
-import copy
 
 import numpy as np
 import pytest
+from stylegan_parity import refusal
 
-from ganzoo import foreign
 from ganzoo.convert import progan_tf, reader, stylegan_tf
 from ganzoo.convert.reader import META
-from ganzoo.errors import WeightsError
 
 PROGAN = "parity/stylegan/progan_losses_16/network.pkl"
 UNFUSED = "parity/stylegan/progan_32_growing_unfused/network.pkl"
@@ -18,25 +16,6 @@ STYLEGAN = "parity/stylegan/sg1_losses_16/network.pkl"
 @pytest.fixture(scope="module")
 def trees(shared):
     return {name: reader.load(shared / name) for name in (PROGAN, UNFUSED, STYLEGAN)}
-
-
-@pytest.fixture
-def load(trees, monkeypatch):
-    """(file, change of its tree) -> what `ganzoo.load` makes of that."""
-
-    def load(name, change=lambda tree: None):
-        tree = copy.deepcopy(trees[name])
-        tree = change(tree) or tree
-        monkeypatch.setattr(reader, "load", lambda path: tree)
-        return foreign.load([{"path": name}], where=name)
-
-    return load
-
-
-def refusal(load, name, change):
-    with pytest.raises(WeightsError) as raised:
-        load(name, change)
-    return str(raised.value)
 
 
 def options(**new):

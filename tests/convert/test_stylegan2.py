@@ -1,14 +1,12 @@
 """The official StyleGAN2 files: options of their constructors, and what is damaged or unknown."""
 
-import copy
 
 import numpy as np
 import pytest
+from stylegan_parity import refusal
 
-from ganzoo import foreign
 from ganzoo.convert import reader, stylegan2_tf, stylegan2_torch
 from ganzoo.convert.reader import META
-from ganzoo.errors import WeightsError
 
 TORCH = "parity/stylegan/sg2ada_64_cond/network.pkl"
 TF_ADA = "parity/stylegan/sg2adatf_32_cifar_cond/network.pkl"
@@ -18,25 +16,6 @@ TF = "parity/stylegan/sg2tf_64_configf/network.pkl"
 @pytest.fixture(scope="module")
 def trees(shared):
     return {name: reader.load(shared / name) for name in (TORCH, TF_ADA, TF)}
-
-
-@pytest.fixture
-def load(trees, monkeypatch):
-    """(file, change of its tree) -> what `ganzoo.load` makes of that."""
-
-    def load(name, change=lambda tree: None):
-        tree = copy.deepcopy(trees[name])
-        tree = change(tree) or tree
-        monkeypatch.setattr(reader, "load", lambda path: tree)
-        return foreign.load([{"path": name}], where=name)
-
-    return load
-
-
-def refusal(load, name, change):
-    with pytest.raises(WeightsError) as raised:
-        load(name, change)
-    return str(raised.value)
 
 
 def test_configuration_of_torch(load):
