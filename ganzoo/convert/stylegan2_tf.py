@@ -1,9 +1,10 @@
 """Pickles of the official StyleGAN2 (NVlabs/stylegan2) and StyleGAN2-ADA (NVlabs/stylegan2-ada) in
-TensorFlow 1: configurations E and F of the first, with all their architectures.
+TensorFlow 1, and of DiffAugment (mit-han-lab/data-efficient-gans), which is made of the first:
+configurations E and F, with all their architectures.
 
 Layout: (G, D, Gs) of networks that hold the arguments of the functions which build them. Kernels
 are HWIO, those of upsampling layers turned round; the styles' biases lack the 1 that is added.
-The two repositories differ in how labels go in, and in the minibatch standard deviation's group.
+The repositories differ in how labels go in, and in the minibatch standard deviation's group.
 """
 
 from ganzoo.convert.reader import META, flatten
@@ -28,7 +29,7 @@ DISCRIMINATOR = KNOWN | set(
 RUN_TIME = set(
     "truncation_psi truncation_cutoff truncation_psi_val truncation_cutoff_val randomize_noise "
     "fused_modconv num_fp16_res is_training is_validation return_dlatents is_template_graph "
-    "mapping_func synthesis_func freeze_layers".split()
+    "mapping_func synthesis_func freeze_layers impl".split()
 )
 ONLY = {  # options that are known with one value
     "fmap_decay": 1.0,
@@ -36,6 +37,7 @@ ONLY = {  # options that are known with one value
     "normalize_latents": True,
     "dtype": "float32",
     "structure": "auto",
+    "avg_pooling": False,
 }
 
 
@@ -134,7 +136,10 @@ def _generator(tree, network, where):
         "style_mixing": options.get("style_mixing_prob", 0.9) or 0.0,
         "mapping": _mapping(tree["mapping"], options),
     }
-    return Recognised("stylegan2", network, config, _generator_table(config["image_size"]))
+    # DiffAugment's code alone has `impl`; it equalises the learning rate of its labels' weights.
+    label_scale = config["mapping"]["lr_multiplier"] if "impl" in options else 1.0
+    table = _generator_table(config["image_size"], label_scale)
+    return Recognised("stylegan2", network, config, table)
 
 
 def _mapping(arrays, options):
@@ -156,13 +161,13 @@ def _mapping(arrays, options):
     return config
 
 
-def _generator_table(image_size):
+def _generator_table(image_size, label_scale):
     rules = [
         Rule(r"lod", None, why="These networks do not grow and never read it."),
         Rule(r"dlatent_avg", "mapping/w_avg"),
         *_layer(r"mapping\.Dense(\d+)", r"mapping/fc\1"),
         *_layer(r"mapping\.LabelEmbed", "mapping/embed"),
-        Rule(r"mapping\.LabelConcat/weight", "mapping/embedding"),
+        Rule(r"mapping\.LabelConcat/weight", "mapping/embedding", lambda x: x * label_scale),
         Rule(
             r"synthesis\.4x4/Const/const", "synthesis/b4/const", lambda x: x[0].transpose(1, 2, 0)
         ),

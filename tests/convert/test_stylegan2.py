@@ -88,6 +88,47 @@ def test_labels_of_the_first_tensorflow_code(load):
     assert embedding.path == "generator_ema/mapping/embedding"
 
 
+def of_diffaugment(tree, labels=0, width=64):
+    """As mit-han-lab/data-efficient-gans writes its networks."""
+    for network in tree:
+        network[META]["static_kwargs"].update(impl="cuda", label_size=labels)
+    if labels:
+        random = np.random.RandomState(1)
+        for i in (0, 2):
+            mapping = tree[i]["mapping"]
+            weight = random.randn(labels, width) / tree[i][META]["static_kwargs"]["mapping_lrmul"]
+            mapping["LabelConcat/weight"] = weight.astype("float32")
+            shape = (64 + width, mapping["Dense0/weight"].shape[1])
+            mapping["Dense0/weight"] = random.randn(*shape).astype("float32")
+        tree[1]["Output/weight"] = random.randn(26, labels).astype("float32")
+        tree[1]["Output/bias"] = random.randn(labels).astype("float32")
+
+
+def test_diffaugments_files(load):
+    """Its code is StyleGAN2's with another argument, without which all is the same."""
+    (ours, held), (official, _) = load(TF, of_diffaugment), load(TF)
+    assert held == {"generator", "discriminator", "generator_ema"}
+    assert ours.get_config() | {"name": ""} == official.get_config() | {"name": ""}
+    z = np.random.RandomState(0).randn(2, 64).astype("float32")
+    images = [g.generate(latents=z, noise="const") for g in (ours, official)]
+    np.testing.assert_array_equal(*images)
+
+
+def test_diffaugments_labels(load, trees):
+    """Their weights are stored with an equalised learning rate, unlike StyleGAN2's."""
+    change = {"mapping_lrmul": 0.05}
+
+    def conditional(tree):
+        for network in tree:
+            network[META]["static_kwargs"].update(change)
+        of_diffaugment(tree, labels=3)
+
+    gan, _ = load(TF, conditional)
+    stored = np.random.RandomState(1).randn(3, 64)  # before `of_diffaugment` divides
+    embedding = gan.generator.get_layer("mapping").embed
+    np.testing.assert_allclose(embedding, stored, rtol=1e-6)
+
+
 def without_layer(tree):
     del tree["G_ema"]["synthesis"]["b16"]["conv1"]["weight"]
     del tree["G_ema"]["mapping"]["fc1"]["bias"]
@@ -130,6 +171,7 @@ def test_missing_and_extra_tensors_are_named(load):
         ),
         (TF, lambda t: t[0][META]["static_kwargs"].update(fmap_decay=1.5), "'fmap_decay': 1.5"),
         (TF, lambda t: t[1][META]["static_kwargs"].update(heads=2), "'heads': 2"),
+        (TF, lambda t: t[1][META]["static_kwargs"].update(avg_pooling=True), "'avg_pooling': True"),
         (TF, lambda t: t[1][META].update(version=9), "of version 9 of the file format"),
         (
             TF,
