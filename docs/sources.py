@@ -14,6 +14,7 @@ BY_CONVERTER = {  # where the file name says too little
     "progan_tf": "TensorFlow 1 pickle",
     "stackgan_tf": "TensorFlow checkpoint",
     "stylegan_tf": "TensorFlow 1 pickle",
+    "stylegan2_tf": "TensorFlow 1 pickle",
     "torch_fidelity": "TorchScript",
 }
 FORMATS = {
