@@ -1,6 +1,7 @@
 """Shared fixtures: where the parity data is, thread limits, and the options of the run."""
 
 import copy
+import gc
 import os
 import pathlib
 import signal
@@ -46,6 +47,13 @@ def run(capsys):
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture(autouse=True, scope="module")
+def models_are_freed():
+    """Models are cycles of few objects and much memory: Python would keep those of many modules."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

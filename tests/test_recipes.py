@@ -1,6 +1,7 @@
 """Every recipe in recipes/ builds, trains a step of each phase, and its data fit its model."""
 
 import ast
+import gc
 import json
 
 import keras
@@ -20,6 +21,13 @@ HUGE = {  # built, but not trained here
 ALL = [name for name in NAMES if name.partition(":")[0] in HUGE]
 NAMES = [name for name in NAMES if name not in ALL]
 FILES = [name for name in NAMES if ":" not in name]
+
+
+@pytest.fixture(autouse=True)
+def freed():
+    """The largest models have gigabytes."""
+    yield
+    gc.collect()
 
 
 def marked(names):
