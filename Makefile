@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUFF_OPTIONS := $(shell sed -n '/^\[tool:ruff\]/,$$s/^options *= *//p' setup.cfg)
 SOURCES := setup.cfg pyproject.toml
+# Processes that run the tests, each with up to 10 GB.
+WORKERS ?= 2
 
 .PHONY: demo test lint bench clean
 .DEFAULT_GOAL := demo
@@ -13,7 +15,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m ganzoo demo --out demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -p no:cacheprovider
+	$(BIN)/python -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check --no-cache $(RUFF_OPTIONS) .
