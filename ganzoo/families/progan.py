@@ -38,6 +38,7 @@ from ganzoo.penalties import GradientPenalty
 
 register = keras.saving.register_keras_serializable(package="ganzoo")
 NORMS = ("pixel", "none")
+FIRST_BIAS = ("map", "pixel")
 PUBLISHED_EMA = EMA(decay=0.999)
 PUBLISHED_GROWTH = Growth(4, 800_000, 800_000)
 EPSILON = 1e-8  # of the pixel norms
@@ -51,10 +52,12 @@ class ProGANBlock(keras.layers.Layer):
     Args:
         filters, side: int > 0.
         channels: int > 0, of the image; 0 for none.
-        activation, norm, epsilon: see `ProGANGenerator`.
+        activation, norm, epsilon, first_bias: see `ProGANGenerator`.
     """
 
-    def __init__(self, filters, side, *, channels, activation, norm, epsilon, **kwargs):
+    def __init__(
+        self, filters, side, *, channels, activation, norm, epsilon, first_bias, **kwargs
+    ):
         super().__init__(autocast=False, **kwargs)
         common = dict(gain=GAIN, dtype=self.dtype_policy)
         self.filters = filters
@@ -62,6 +65,7 @@ class ProGANBlock(keras.layers.Layer):
         self.act = check_activation(activation)
         self.norm = norm
         self.epsilon = epsilon
+        self.first_bias = first_bias
         if side == 4:
             # networks.py: gain sqrt(2) / 4 "to match the original Theano implementation"
             self.dense = EqualizedDense(
@@ -77,7 +81,8 @@ class ProGANBlock(keras.layers.Layer):
     def build(self, shape):
         if self.side == 4:
             self.dense.build(shape)
-            self.bias = self.add_weight((self.filters,), "zeros", name="bias")
+            pixels = (4, 4) if self.first_bias == "pixel" else ()
+            self.bias = self.add_weight((*pixels, self.filters), "zeros", name="bias")
         else:
             self.conv0.build(shape)
         maps = (None, self.side, self.side, self.filters)
@@ -88,7 +93,7 @@ class ProGANBlock(keras.layers.Layer):
     def call(self, x):
         if self.side == 4:
             x = tf.reshape(self.dense(x), [-1, 4, 4, self.filters])
-            x = tf.nn.bias_add(x, tf.cast(self.bias.value, x.dtype))
+            x = x + tf.cast(self.bias.value, x.dtype)
         else:
             x = self.conv0(x)
         return self._finish(self.conv1(self._finish(x)))
@@ -112,7 +117,7 @@ class ProGANSynthesis(GrowingSynthesis):
 
     def __init__(
         self, image_size, *, channels, channel_base, channel_max, activation, norm, epsilon,
-        structure, **kwargs,
+        first_bias, structure, **kwargs,
     ):
         super().__init__(image_size, structure=structure, **kwargs)
         self.channels = channels
@@ -121,7 +126,8 @@ class ProGANSynthesis(GrowingSynthesis):
             ProGANBlock(
                 maps_at(side, channel_base, channel_max), side,
                 channels=channels if self.has_image(side) else 0, activation=activation, norm=norm,
-                epsilon=epsilon, dtype=keras.config.dtype_policy(), name=f"b{side}",
+                epsilon=epsilon, first_bias=first_bias, dtype=keras.config.dtype_policy(),
+                name=f"b{side}",
             )
             for side in self.sides
         ]
@@ -159,6 +165,8 @@ class ProGANGenerator(Generator):
         activation: `"lrelu"` (slope 0.2) or `"relu"`. Defaults to `"lrelu"`.
         norm: `"pixel"` or `"none"`. Defaults to `"pixel"`.
         epsilon: float > 0. Of the pixel norms; 1e-4 for float16. Defaults to 1e-8.
+        first_bias: `"map"`, or `"pixel"`: the dense layer's bias has one number for each map, or
+            for each of its 4 x 4 pixels too. Defaults to `"map"`.
         structure: `"growing"`, or `"fixed"`: no images but those of the full size.
     Input shape: latents float32 [B, latent_dim], N(0, 1), which are normalised here; with classes
         also labels, int32 [B] or float [B, num_classes].
@@ -179,6 +187,7 @@ class ProGANGenerator(Generator):
         activation="lrelu",
         norm="pixel",
         epsilon=EPSILON,
+        first_bias="map",
         structure="growing",
         name="generator",
         **kwargs,
@@ -191,9 +200,14 @@ class ProGANGenerator(Generator):
         side, window = canvas(image_size)
         if norm not in NORMS:
             raise ValueError(f"`norm` must be one of {NORMS}. Received: norm={norm!r}")
+        if first_bias not in FIRST_BIAS:
+            raise ValueError(
+                f"`first_bias` must be one of {FIRST_BIAS}. Received: first_bias={first_bias!r}"
+            )
         options = dict(
             channels=channels, channel_base=channel_base, channel_max=channel_max,
-            activation=activation, norm=norm, epsilon=epsilon, structure=structure,
+            activation=activation, norm=norm, epsilon=epsilon, first_bias=first_bias,
+            structure=structure,
         )
         # Graph
         with keras.name_scope(name):
@@ -326,8 +340,8 @@ class ProGAN(GrowingGAN):
 
     Args:
         image_size, latent_dim, channels, num_classes, channel_base, channel_max, activation, norm,
-            epsilon, structure: see `ProGANGenerator`. The discriminator has the same channels,
-            num_classes, channel_base, channel_max, activation and structure.
+            epsilon, first_bias, structure: see `ProGANGenerator`. The discriminator has the same
+            channels, num_classes, channel_base, channel_max, activation and structure.
         discriminator: dict. Options of `ProGANDiscriminator` that differ.
         gradient_penalty: float >= 0. lambda. Defaults to 10.
         target: float > 0. Norm of the gradient that is aimed at; 750 for CIFAR-10. Defaults to 1.
@@ -355,6 +369,7 @@ class ProGAN(GrowingGAN):
         activation="lrelu",
         norm="pixel",
         epsilon=EPSILON,
+        first_bias="map",
         structure="growing",
         discriminator=None,
         gradient_penalty=10.0,
@@ -375,7 +390,7 @@ class ProGAN(GrowingGAN):
             channels=channels, num_classes=num_classes, channel_base=channel_base,
             channel_max=channel_max, activation=activation, structure=structure,
         )
-        own = dict(latent_dim=latent_dim, norm=norm, epsilon=epsilon)
+        own = dict(latent_dim=latent_dim, norm=norm, epsilon=epsilon, first_bias=first_bias)
         super().__init__(
             ProGANGenerator(image_size, **own, **shared),
             ProGANDiscriminator(canvas(image_size)[0], **{**shared, **(discriminator or {})}),
