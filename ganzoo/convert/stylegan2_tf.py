@@ -223,6 +223,9 @@ def _discriminator(tree, network, where):
         # legacy.py of the PyTorch code takes the whole batch for both
         "group_size": options.get("mbstd_group_size", 4 if name == "D_stylegan2" else None),
     }
+    hidden = tree["4x4/Dense0/weight"].shape[1]
+    if hidden != tree["4x4/Conv/weight"].shape[3]:  # where `fmap_max` does not limit both
+        own["hidden"] = hidden
     if name == "D_stylegan2":
         own["conditioning"] = "selection"
         if own["group_size"] is not None and own["group_size"] <= 1:

@@ -133,13 +133,17 @@ class DiscriminatorEpilogue(keras.layers.Layer):
         units: int > 0. Numbers that come out; 1 for an unconditional logit.
         architecture: `"skip"` takes a list of maps and image.
         group_size, std_channels: of `MinibatchStd`; 0 channels for none.
+        hidden: int > 0. Outputs of the first dense layer. Defaults to the number of maps.
         options: dict. `activation`, `conv_clamp` and `taps` of `ResampledConv2D`.
     Output shape: float32 [N, units].
     """
 
-    def __init__(self, units, *, architecture, group_size, std_channels, options, **kwargs):
+    def __init__(
+        self, units, *, architecture, group_size, std_channels, options, hidden=None, **kwargs
+    ):
         super().__init__(autocast=False, **{**kwargs, "dtype": "float32"})
         self.units = units
+        self.hidden = hidden
         self.architecture = check_architecture(architecture)
         self.group_size = group_size
         self.std_channels = std_channels
@@ -162,10 +166,10 @@ class DiscriminatorEpilogue(keras.layers.Layer):
             )
         self.conv = ResampledConv2D(depth, 3, name="conv", **conv)
         self.conv.build((*x_shape[:3], depth + self.std_channels))
-        self.fc = EqualizedDense(depth, dtype="float32", name="fc")
+        self.fc = EqualizedDense(self.hidden or depth, dtype="float32", name="fc")
         self.fc.build((None, x_shape[1] * x_shape[2] * depth))
         self.out = EqualizedDense(self.units, dtype="float32", name="out")
-        self.out.build((None, depth))
+        self.out.build((None, self.fc.units))
 
     def call(self, inputs):
         x = inputs
@@ -184,6 +188,7 @@ class DiscriminatorEpilogue(keras.layers.Layer):
             "architecture": self.architecture,
             "group_size": self.group_size,
             "std_channels": self.std_channels,
+            "hidden": self.hidden,
             "options": self.options,
         }
 
@@ -230,6 +235,7 @@ class StyleGAN2Discriminator(keras.Model):
         group_size: int > 0, or `None` for the whole batch. Of the minibatch standard deviation.
             Defaults to 4.
         std_channels: int >= 0. Its maps; 0 for none. Defaults to 1.
+        hidden: int > 0. Outputs of the first dense layer. Defaults to the maps of the last block.
         conditioning: `"projection"`, or `"selection"` (the TensorFlow StyleGAN2): one logit per
             class. Defaults to `"projection"`.
         projection_dim: int > 0. Defaults to the maps of the last block.
@@ -257,6 +263,7 @@ class StyleGAN2Discriminator(keras.Model):
         conv_clamp=None,
         group_size=4,
         std_channels=1,
+        hidden=None,
         conditioning="projection",
         projection_dim=None,
         mapping=None,
@@ -274,8 +281,9 @@ class StyleGAN2Discriminator(keras.Model):
             image_size=image_size, channels=channels, num_classes=num_classes,
             channel_base=channel_base, channel_max=channel_max, architecture=architecture,
             activation=activation, conv_clamp=conv_clamp, group_size=group_size,
-            std_channels=std_channels, conditioning=conditioning, projection_dim=projection_dim,
-            mapping=mapping, taps=list(taps), half_precision_blocks=half_precision_blocks,
+            std_channels=std_channels, hidden=hidden, conditioning=conditioning,
+            projection_dim=projection_dim, mapping=mapping, taps=list(taps),
+            half_precision_blocks=half_precision_blocks,
         )
         # Graph
         with keras.name_scope(name):
@@ -328,7 +336,8 @@ def _logits(x, label, config):
         units = config["projection_dim"] or maps if projected else config["num_classes"]
     x = DiscriminatorEpilogue(
         units, architecture=config["architecture"], group_size=config["group_size"],
-        std_channels=config["std_channels"], options=_options(config), name="b4",
+        std_channels=config["std_channels"], hidden=config["hidden"], options=_options(config),
+        name="b4",
     )(x)
     if label is None:
         return x

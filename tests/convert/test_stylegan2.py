@@ -88,6 +88,22 @@ def test_labels_of_the_first_tensorflow_code(load):
     assert embedding.path == "generator_ema/mapping/embedding"
 
 
+def test_a_wider_layer_behind_the_last_convolution(load, trees):
+    """`fmap_max` limits neither: the dense layer has twice the maps of 4 x 4."""
+
+    def change(tree):
+        weights = tree[1]
+        for layer, axis in (("4x4/Dense0/weight", 1), ("4x4/Dense0/bias", 0), ("Output/weight", 0)):
+            weights[layer] = np.repeat(weights[layer], 2, axis)
+        # each of two equal outputs counts half, and sqrt(2) is lost to the larger fan-in
+        weights["Output/weight"] = weights["Output/weight"] * np.float32(0.5**0.5)
+
+    images = np.random.RandomState(0).uniform(-1, 1, (4, 64, 64, 3)).astype("float32")
+    wide, narrow = load(TF, change)[0].discriminator, load(TF)[0].discriminator
+    assert wide.config["hidden"] == 52
+    np.testing.assert_allclose(wide(images), narrow(images), rtol=1e-5, atol=1e-6)
+
+
 def of_diffaugment(tree, labels=0, width=64):
     """As mit-han-lab/data-efficient-gans writes its networks."""
     for network in tree:
