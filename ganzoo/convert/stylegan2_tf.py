@@ -1,6 +1,7 @@
 """Pickles of the official StyleGAN2 (NVlabs/stylegan2) and StyleGAN2-ADA (NVlabs/stylegan2-ada) in
 TensorFlow 1, and of DiffAugment (mit-han-lab/data-efficient-gans), which is made of the first:
-configurations E and F, with all their architectures.
+configurations E and F, with all their architectures, and B to D, which are `stylegan` with
+`layers="stylegan2"`.
 
 Layout: (G, D, Gs) of networks that hold the arguments of the functions which build them. Kernels
 are HWIO, those of upsampling layers turned round; the styles' biases lack the 1 that is added.
@@ -9,11 +10,14 @@ The repositories differ in how labels go in, and in the minibatch standard devia
 
 from ganzoo.convert.reader import META, flatten
 from ganzoo.convert.table import Recognised, Rule, dense_from_nchw
+from ganzoo.convert.tflib import discriminator_table
 from ganzoo.errors import WeightsError
 
 NETWORKS = {"G": "generator", "D": "discriminator", "Gs": "generator_ema"}
-SYNTHESIS = {"G_synthesis_stylegan2": 4, "G_synthesis": 5}  # function: version of the file format
-DISCRIMINATORS = {"D_stylegan2": 4, "D_main": 5}
+REVISED = "G_synthesis_stylegan_revised"  # configurations B to D
+# function: version of the file format
+SYNTHESIS = {"G_synthesis_stylegan2": 4, "G_synthesis": 5, REVISED: 4}
+DISCRIMINATORS = {"D_stylegan2": 4, "D_main": 5, "D_stylegan": 4}
 KNOWN = set(
     "num_channels resolution label_size fmap_base fmap_max architecture nonlinearity "
     "resample_kernel conv_clamp".split()
@@ -69,16 +73,18 @@ def _made(make, tree, network, where):
 def _maker(tree):
     """The function that recognises this network, or `None`."""
     said = tree.get(META, {}) if isinstance(tree, dict) else {}
+    if said.get("build_func_name") == "D_stylegan":
+        return _growing_discriminator
     if said.get("build_func_name") in DISCRIMINATORS:
         return _discriminator
     if said.get("build_func_name") != "G_main" or "synthesis" not in tree:
         return None
     function = tree["synthesis"][META]["build_func_name"]
-    if function not in SYNTHESIS:  # configurations B to D of StyleGAN2's paper
+    if function not in SYNTHESIS:
         raise WeightsError(
             f"{said.get('name')} is made by `{function}`; ganzoo knows {list(SYNTHESIS)}."
         )
-    return _generator
+    return _growing_generator if function == REVISED else _generator
 
 
 def _options(said, known, version, where):
@@ -105,12 +111,13 @@ def _options(said, known, version, where):
 
 def _shared(options):
     """What both networks are made with."""
+    taps = options.get("resample_kernel", [1, 3, 3, 1])
     return {
         "channel_base": 2 * options.get("fmap_base", 16 << 10),
         "channel_max": options.get("fmap_max", 512),
         "activation": options.get("nonlinearity", "lrelu"),
         "conv_clamp": options.get("conv_clamp"),
-        "taps": list(options.get("resample_kernel") or [1, 3, 3, 1]),
+        "taps": list(taps or [1, 1]),  # without a filter pixels are repeated, or averaged
         "half_precision_blocks": options.get("num_fp16_res", 0),
     }
 
@@ -123,23 +130,54 @@ def _sizes(options):
     }
 
 
-def _generator(tree, network, where):
+def _of_generator(tree, where):
+    """The building function's arguments, and those of both kinds of generators under our names."""
     said = tree["synthesis"][META]
     options = _options(tree[META], GENERATOR, SYNTHESIS[said["build_func_name"]], where)
-    config = {
+    return options, {
         **_sizes(options),
-        **_shared(options),
         "latent_dim": options.get("latent_size", 512),
         "style_dim": options.get("dlatent_size", 512),
-        "architecture": options.get("architecture", "skip"),
-        "noise": "stored" if options.get("use_noise", True) else "none",
         "style_mixing": options.get("style_mixing_prob", 0.9) or 0.0,
         "mapping": _mapping(tree["mapping"], options),
     }
-    # DiffAugment's code alone has `impl`; it equalises the learning rate of its labels' weights.
-    label_scale = config["mapping"]["lr_multiplier"] if "impl" in options else 1.0
-    table = _generator_table(config["image_size"], label_scale)
+
+
+def _generator(tree, network, where):
+    options, config = _of_generator(tree, where)
+    config |= {
+        **_shared(options),
+        "architecture": options.get("architecture", "skip"),
+        "noise": "stored" if options.get("use_noise", True) else "none",
+    }
+    table = [
+        Rule(r"lod", None, why="These networks do not grow and never read it."),
+        *_generator_table(config["image_size"], _label_scale(config, options)),
+    ]
     return Recognised("stylegan2", network, config, table)
+
+
+def _growing_generator(tree, network, where):
+    options, config = _of_generator(tree, where)
+    config |= {"layers": "stylegan2", **_growing(options)}
+    size = config["image_size"]
+    table = [
+        Rule("lod", "synthesis/lod"),
+        Rule(r"synthesis\.lod", None, why="The network's own is copied into it at each run."),
+        *_generator_table(size, _label_scale(config, options), "ToRGB_lod{lod}"),
+    ]
+    return Recognised("stylegan", network, config, table)
+
+
+def _growing(options):
+    """What both networks that grow are made with."""
+    shared = _shared(options)
+    return {key: shared[key] for key in ("channel_base", "channel_max", "activation", "taps")}
+
+
+def _label_scale(config, options):
+    """DiffAugment's code alone has `impl`; there the labels' weights are equalised, too."""
+    return config["mapping"]["lr_multiplier"] if "impl" in options else 1.0
 
 
 def _mapping(arrays, options):
@@ -161,9 +199,8 @@ def _mapping(arrays, options):
     return config
 
 
-def _generator_table(image_size, label_scale):
+def _generator_table(image_size, label_scale, image="{side}x{side}/ToRGB"):
     rules = [
-        Rule(r"lod", None, why="These networks do not grow and never read it."),
         Rule(r"dlatent_avg", "mapping/w_avg"),
         *_layer(r"mapping\.Dense(\d+)", r"mapping/fc\1"),
         *_layer(r"mapping\.LabelEmbed", "mapping/embed"),
@@ -174,8 +211,8 @@ def _generator_table(image_size, label_scale):
         *_styled("4x4/Conv", "b4/conv1"),
     ]
     for k in range(2, image_size.bit_length()):
-        side = 2**k
-        rules += _styled(f"{side}x{side}/ToRGB", f"b{side}/torgb")
+        side, lod = 2**k, image_size.bit_length() - 1 - k
+        rules += _styled(image.format(side=side, lod=lod), f"b{side}/torgb")
         if k == 2:
             rules.append(_noise(0, "b4/conv1"))
             continue
@@ -235,6 +272,21 @@ def _discriminator(tree, network, where):
         own["mapping"] = _label_mapping(tree, options)
     config = {**_sizes(options), "discriminator": own}
     return Recognised("stylegan2", network, config, _discriminator_table(tree))
+
+
+def _growing_discriminator(tree, network, where):
+    options = _options(tree[META], DISCRIMINATOR, DISCRIMINATORS["D_stylegan"], where)
+    group, sizes = options.get("mbstd_group_size", 4), _sizes(options)
+    own = {
+        **_growing(options),
+        "group_size": max(group, 1),
+        "std_channels": options.get("mbstd_num_features", 1) if group > 1 else 0,
+    }
+    rules = [
+        *discriminator_table(tree, sizes["image_size"]), *_layer("Output", "trunk/b4/out"),
+    ]
+    config = {**sizes, "layers": "stylegan2", "discriminator": own}
+    return Recognised("stylegan", network, config, rules)
 
 
 def _label_mapping(tree, options):

@@ -4,11 +4,13 @@ Paper: Karras, Laine and Aila 2019, "A Style-Based Generator Architecture for Ge
 Networks" (arXiv:1812.04948).
 Official code: NVlabs/stylegan (TensorFlow 1).
 Matches: its pickles give their styles, images and scores at every level of detail, and the losses
-with their gradients (tests). Defaults are configuration F, for FFHQ.
+with their gradients (tests). Defaults are configuration F, for FFHQ. With `layers="stylegan2"` the
+networks are those of configurations B to D of Karras et al. 2020 (arXiv:1912.04958).
 Differs: images are averaged down as floats, where the official data sets hold each level rounded to
 uint8; both players' steps take the labels of the real images.
 Left out: the batch size of each level, see `GrowingGAN`; configurations A to D of the paper as
-defaults: `epilogue` and `first` give their networks.
+defaults: `epilogue` and `first` give their networks; lazy regularisation and path lengths, which
+configurations C and D of StyleGAN2's paper are trained with.
 """
 
 import keras
@@ -19,7 +21,8 @@ from ganzoo.generator import MappedGenerator, canvas
 from ganzoo.growing_gan import GrowingGAN, Growth
 from ganzoo.layers.adaptive_normalization import StyleEpilogue, check_steps
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
-from ganzoo.layers.growing import GAIN, GrowingSynthesis, GrowingTrunk, blur, check_sizes
+from ganzoo.layers.growing import GAIN, GrowingSynthesis, GrowingTrunk, Trunk, blur, check_sizes
+from ganzoo.layers.growing_modulated import ModulatedSynthesis, ResampledTrunk
 from ganzoo.layers.noise import check_noise, layer_seed, sample_seeds, seed_pair
 from ganzoo.layers.resized_convolution import UpscaledConv2D, upscale
 from ganzoo.layers.style_mapping import StyleMapping, with_one_hot
@@ -30,7 +33,7 @@ from ganzoo.penalties import R1
 register = keras.saving.register_keras_serializable(package="ganzoo")
 FIRST = ("constant", "dense")
 EPILOGUE = ("noise", "instance_norm", "style")
-TAPS = (1, 2, 1)
+LAYERS = {"stylegan": (1, 2, 1), "stylegan2": (1, 3, 3, 1)}  # whose; their filter
 PUBLISHED_EMA = EMA(half_life_images=10_000)
 PUBLISHED_GROWTH = Growth(8, 600_000, 600_000)
 RATES = {128: 1.5, 256: 2.0, 512: 3.0, 1024: 3.0}  # train.py, of 0.001
@@ -165,6 +168,35 @@ class StyleGANSynthesis(GrowingSynthesis):
         return (ws_shape[0], self.image_size, self.image_size, self.channels)
 
 
+def check_layers(layers, taps, first="constant", epilogue=EPILOGUE):
+    """The filter of the resampling, as a list or `None`.
+
+    Raises: ValueError: for layers that do not exist, or that lack what was asked for.
+    """
+    if layers not in LAYERS:
+        raise ValueError(f"`layers` must be one of {tuple(LAYERS)}. Received: layers={layers!r}")
+    asked = {"first": first, "epilogue": tuple(epilogue), "taps": taps}
+    if layers == "stylegan2" and asked != {
+        "first": "constant", "epilogue": EPILOGUE, "taps": taps or ()
+    }:
+        raise ValueError(
+            "With layers='stylegan2' the first layer is constant, there is a filter, and no "
+            f"epilogue can be chosen. Received: {asked}"
+        )
+    return list(LAYERS[layers]) if taps == "default" else None if taps is None else list(taps)
+
+
+def _synthesis_and_mapping(image_size, style_dim, mapping, layers, options):
+    if layers == "stylegan2":
+        plain = {k: v for k, v in options.items() if k not in ("first", "epilogue")}
+        synthesis = ModulatedSynthesis(image_size, **plain, name="synthesis")
+        mapping = {"conditioning": "concat", "average_decay": 0.995, **(mapping or {})}
+        return synthesis, StyleMapping(style_dim, synthesis.num_ws, **mapping, name="mapping")
+    synthesis = StyleGANSynthesis(image_size, **options, name="synthesis")
+    mapping = StyleGANMapping(style_dim, synthesis.num_ws, **(mapping or {}), name="mapping")
+    return synthesis, mapping
+
+
 @register
 class StyleGANGenerator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
@@ -182,7 +214,10 @@ class StyleGANGenerator(MappedGenerator):
             Defaults to `"constant"`.
         epilogue: steps of `StyleEpilogue`. Defaults to `("noise", "instance_norm", "style")`.
         mapping: dict. Options of `StyleGANMapping`. Defaults to its own, 8 layers.
-        taps: filter after each convolution that doubles the side, or `None`. Defaults to (1, 2, 1).
+        layers: `"stylegan"`; or `"stylegan2"`: modulated convolutions in place of epilogues, see
+            `growing_modulated`, and `StyleMapping`. Defaults to `"stylegan"`.
+        taps: filter after each convolution that doubles the side, or `None`. Defaults to that of
+            the layers: (1, 2, 1), or (1, 3, 3, 1).
         structure: `"growing"`, or `"fixed"`: no images but those of the full size.
     Input shape: latents float32 [B, latent_dim], N(0, 1); with classes also labels, int32 [B] or
         float [B, num_classes].
@@ -206,7 +241,8 @@ class StyleGANGenerator(MappedGenerator):
         first="constant",
         epilogue=EPILOGUE,
         mapping=None,
-        taps=TAPS,
+        layers="stylegan",
+        taps="default",
         structure="growing",
         name="generator",
         **kwargs,
@@ -222,14 +258,11 @@ class StyleGANGenerator(MappedGenerator):
         options = dict(
             channels=channels, channel_base=channel_base, channel_max=channel_max,
             activation=activation, first=first, epilogue=list(check_steps(epilogue)),
-            taps=None if taps is None else list(taps), structure=structure,
+            taps=check_layers(layers, taps, first, epilogue), structure=structure,
         )
         # Graph
         with keras.name_scope(name):
-            synthesis = StyleGANSynthesis(side, **options, name="synthesis")
-            styles = StyleGANMapping(
-                style_dim, synthesis.num_ws, **(mapping or {}), name="mapping"
-            )
+            synthesis, styles = _synthesis_and_mapping(side, style_dim, mapping, layers, options)
             inputs = [keras.Input((latent_dim,), name="latents")]
             if num_classes:
                 inputs.append(keras.Input((num_classes,), name="label"))
@@ -241,11 +274,11 @@ class StyleGANGenerator(MappedGenerator):
         self.window = window
         self.config = dict(
             image_size=image_size, latent_dim=latent_dim, style_dim=style_dim,
-            num_classes=num_classes, mapping=mapping, **options,
+            num_classes=num_classes, mapping=mapping, layers=layers, **options,
         )
 
     @property
-    def trunk(self) -> StyleGANSynthesis:
+    def trunk(self) -> GrowingSynthesis:
         """The layer that grows."""
         return self.get_layer("synthesis")
 
@@ -281,12 +314,13 @@ class StyleGANDiscriminator(keras.Model):
     """Images, and labels where there are classes, to logits: ProGAN's with blurs.
 
     Args:
-        image_size, channels, num_classes, channel_base, channel_max, activation, structure: see
-            `StyleGANGenerator`.
+        image_size, channels, num_classes, channel_base, channel_max, activation, layers,
+            structure: see `StyleGANGenerator`.
         group_size: int > 0, or `None` for the whole batch. Of the minibatch standard deviation.
             Defaults to 4.
         std_channels: int >= 0. Its maps; 0 for none. Defaults to 1.
-        taps: filter before each convolution that halves the side, or `None`. Defaults to (1, 2, 1).
+        taps: filter before each convolution that halves the side, or `None`. Defaults to that of
+            the layers.
     Input shape: float [B, image_size, image_size, channels] in [-1, 1]; with classes also labels,
         int32 [B] or float [B, num_classes], which choose one of as many outputs.
     Output shape: float32 [B, 1].
@@ -303,7 +337,8 @@ class StyleGANDiscriminator(keras.Model):
         activation="lrelu",
         group_size=4,
         std_channels=1,
-        taps=TAPS,
+        layers="stylegan",
+        taps="default",
         structure="growing",
         name="discriminator",
     ):
@@ -311,13 +346,14 @@ class StyleGANDiscriminator(keras.Model):
         check_sizes(0, num_classes=num_classes)
         options = dict(
             channel_base=channel_base, channel_max=channel_max, activation=activation,
-            group_size=group_size, std_channels=std_channels,
-            taps=None if taps is None else list(taps), structure=structure,
+            group_size=group_size, std_channels=std_channels, taps=check_layers(layers, taps),
+            structure=structure,
         )
         # Graph
         with keras.name_scope(name):
             images = keras.Input((image_size, image_size, channels), name="images")
-            trunk = GrowingTrunk(image_size, max(num_classes, 1), **options, name="trunk")
+            make = ResampledTrunk if layers == "stylegan2" else GrowingTrunk
+            trunk = make(image_size, max(num_classes, 1), **options, name="trunk")
             inputs, logits = images, trunk(images)
             if num_classes:
                 label = keras.Input((num_classes,), name="label")
@@ -326,11 +362,12 @@ class StyleGANDiscriminator(keras.Model):
         # Config
         self.num_classes = num_classes
         self.config = dict(
-            image_size=image_size, channels=channels, num_classes=num_classes, **options
+            image_size=image_size, channels=channels, num_classes=num_classes, layers=layers,
+            **options,
         )
 
     @property
-    def trunk(self) -> GrowingTrunk:
+    def trunk(self) -> Trunk:
         """The layer that grows."""
         return self.get_layer("trunk")
 
@@ -355,9 +392,9 @@ class StyleGAN(GrowingGAN):
 
     Args:
         image_size, latent_dim, style_dim, channels, num_classes, channel_base, channel_max,
-            activation, first, epilogue, mapping, taps, structure: see `StyleGANGenerator`. The
-            discriminator has the same channels, num_classes, channel_base, channel_max, activation,
-            taps and structure.
+            activation, first, epilogue, mapping, layers, taps, structure: see `StyleGANGenerator`.
+            The discriminator has the same channels, num_classes, channel_base, channel_max,
+            activation, layers, taps and structure.
         discriminator: dict. Options of `StyleGANDiscriminator` that differ.
         r1_gamma: float >= 0. Defaults to 10.
         style_mixing: float in [0, 1]. Probability that a step's styles come from two latents.
@@ -387,7 +424,8 @@ class StyleGAN(GrowingGAN):
         first="constant",
         epilogue=EPILOGUE,
         mapping=None,
-        taps=TAPS,
+        layers="stylegan",
+        taps="default",
         structure="growing",
         discriminator=None,
         r1_gamma=10.0,
@@ -403,8 +441,8 @@ class StyleGAN(GrowingGAN):
             )
         shared = dict(
             channels=channels, num_classes=num_classes, channel_base=channel_base,
-            channel_max=channel_max, activation=activation,
-            taps=None if taps is None else list(taps), structure=structure,
+            channel_max=channel_max, activation=activation, layers=layers,
+            taps=check_layers(layers, taps, first, epilogue), structure=structure,
         )
         own = dict(
             latent_dim=latent_dim, style_dim=style_dim, first=first, epilogue=list(epilogue),

@@ -8,7 +8,7 @@ NVlabs/stylegan3 (its `networks_stylegan2`).
 Matches: the official files of all four give their images, logits, losses and gradients (tests).
 Differs: the discriminator's and the generator's steps draw their own latents, with the labels of
 the real images; the generator's fakes are not drawn anew for each accumulation round.
-Left out: configurations A to D of the first paper, whose networks are StyleGAN's.
+Left out: configurations A to D of the first paper: their networks are in `stylegan`.
 """
 
 import keras

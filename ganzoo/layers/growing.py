@@ -137,25 +137,27 @@ class Growing(keras.layers.Layer):
 class GrowingSynthesis(Growing):
     """A generator's blocks; a subclass says what `step` to take through them."""
 
-    def image(self, level, fading, step):
+    def image(self, level, fading, step, rgb=None):
         """The image of a level.
 
         Args:
             level: int, or `None`: that of the stored `lod`, at the full size.
             fading: bool. Whether the next smaller level is mixed in, by `share`.
             step: (number of a block, maps or `None`) -> the block's maps.
+            rgb: (number of a block, its maps) -> an image. Defaults to the block's `rgb`.
 
         Returns: float32 [N, side, side, channels], the side being image_size / 2^level.
         """
         if level is None:
-            return self.at_stored_level(lambda k: upscale(self.image(k, True, step), 2**k))
+            return self.at_stored_level(lambda k: upscale(self.image(k, True, step, rgb), 2**k))
+        rgb = rgb or (lambda i, x: self.blocks[i].rgb(x))
         last = len(self.blocks) - 1 - level
         x, smaller = None, None
         for i in range(last + 1):
             x, smaller = step(i, x), x
-        image = tf.cast(self.blocks[last].rgb(x), "float32")
+        image = tf.cast(rgb(last, x), "float32")
         if fading and level < self.top:
-            below = tf.cast(self.blocks[last - 1].rgb(smaller), "float32")
+            below = tf.cast(rgb(last - 1, smaller), "float32")
             image = fade(image, upscale(below), self.share())
         return image
 
@@ -246,8 +248,44 @@ class DiscriminatorEnd(keras.layers.Layer):
         return self.out(self.act(self.fc(x)))
 
 
+class Trunk(Growing):
+    """A discriminator but for what labels do; a subclass makes its blocks.
+
+    The first block turns 4 x 4 maps into numbers; the others halve the side. All can let an image
+    `enter`.
+
+    Attributes: `units`, how many numbers come out; `maps`, of the blocks, by side.
+
+    Call arguments:
+        image: float32 [N, side, side, channels], the side being image_size / 2^level.
+        level: int, or `None`: that of the stored `lod`, and images of the full size.
+        fading: bool. Whether the next smaller level is mixed in, by `share`.
+    Output shape: float32 [N, units].
+    """
+
+    def build(self, image_shape):
+        self.add_lod()
+        for side, block in zip(self.sides, self.blocks):
+            block.build((None, side, side, self.maps[side]), image_shape[-1])
+
+    def call(self, image, level=None, fading=True):
+        if level is None:
+            return self.at_stored_level(lambda k: self.call(downscale(image, 2**k), k))
+        last = len(self.blocks) - 1 - level
+        x = self.blocks[last](self.blocks[last].enter(image))
+        if fading and level < self.top:
+            entering = self.blocks[last - 1].enter(downscale(image))
+            x = fade(tf.cast(x, entering.dtype), entering, self.share())
+        for block in reversed(self.blocks[:last]):
+            x = block(x)
+        return x
+
+    def compute_output_shape(self, image_shape):
+        return (image_shape[0], self.units)
+
+
 @register
-class GrowingTrunk(Growing):
+class GrowingTrunk(Trunk):
     """ProGAN's and StyleGAN's discriminator, but for what labels do.
 
     Args:
@@ -260,12 +298,6 @@ class GrowingTrunk(Growing):
         pooling: `"before"` or `"after"` the activation: where the side is halved, by 2 x 2 means.
             Defaults to `"before"`.
         taps: see `blur`; before each convolution that halves the side.
-
-    Call arguments:
-        image: float32 [N, side, side, channels], the side being image_size / 2^level.
-        level: int, or `None`: that of the stored `lod`, and images of the full size.
-        fading: bool. Whether the next smaller level is mixed in, by `share`.
-    Output shape: float32 [N, units].
     """
 
     def __init__(
@@ -304,26 +336,6 @@ class GrowingTrunk(Growing):
             for side in self.sides[1:]
         ]
         self.maps = maps
-
-    def build(self, image_shape):
-        self.add_lod()
-        for side, block in zip(self.sides, self.blocks):
-            block.build((None, side, side, self.maps[side]), image_shape[-1])
-
-    def call(self, image, level=None, fading=True):
-        if level is None:
-            return self.at_stored_level(lambda k: self.call(downscale(image, 2**k), k))
-        last = len(self.blocks) - 1 - level
-        x = self.blocks[last](self.blocks[last].enter(image))
-        if fading and level < self.top:
-            entering = self.blocks[last - 1].enter(downscale(image))
-            x = fade(tf.cast(x, entering.dtype), entering, self.share())
-        for block in reversed(self.blocks[:last]):
-            x = block(x)
-        return x
-
-    def compute_output_shape(self, image_shape):
-        return (image_shape[0], self.units)
 
     def get_config(self):
         return {**super().get_config(), **self.config}
