@@ -2,9 +2,13 @@
 
     python docs/figures.py NAME   # PNG files into docs/models/NAME
 
-Models without styles get a path, and directions if they draw avatars.
+Models without styles get a path, and directions if they draw avatars. Where the logs of other runs
+are kept in folders of that one, as those of a control, `runs.png` shows what was measured while
+they were trained.
 """
 
+import csv
+import json
 import pathlib
 import sys
 
@@ -53,10 +57,44 @@ def directions(generator, classifier):
     return editing.table(np.stack(rows))
 
 
+def plot_of_runs(folder):
+    """A curve for each run: what `fit` measured, and ADA's probability; needs matplotlib."""
+    from matplotlib.figure import Figure
+
+    logs = {path.parent: list(csv.DictReader(path.open())) for path in folder.rglob("log.csv")}
+    names = [name for name in next(iter(logs.values()))[0] if name.startswith(("fid", "coverage"))]
+    names += ["ada_p"]
+    figure = Figure(figsize=(4 * len(names), 3), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names)), names):
+        for run, rows in sorted(logs.items()):
+            if name in rows[0]:
+                axes.plot(_images(run, rows), [float(row[name]) for row in rows], label=_of(run))
+        axes.set_title(name)
+        axes.set_xlabel("thousands of images seen")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+    figure.savefig(folder / "runs.png", dpi=100)
+
+
+def _images(run, rows):
+    """Thousands of images at the end of each epoch."""
+    settings = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["settings"]
+    return [(int(row["epoch"]) + 1) * settings["epoch_images"] / 1000 for row in rows]
+
+
+def _of(run):
+    """The recipe's variant, or its name."""
+    name = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["recipe"]
+    return name.partition(":")[2] or name
+
+
 def main():
     (name,) = sys.argv[1:]
+    folder = ROOT / "docs" / "models" / name
+    if list(folder.glob("*/log.csv")):
+        plot_of_runs(folder)
     for file, picture in figures(name):
-        path = ROOT / "docs" / "models" / name / f"{file}.png"
+        path = folder / f"{file}.png"
         picture = editing.enlarge(picture[np.newaxis], SCALE)[0]
         callbacks.write_grid(path, picture[np.newaxis], columns=1)
         print(f"{path.name}: {picture.shape[1]} x {picture.shape[0]} pixels")
