@@ -14,6 +14,7 @@ import re
 
 import numpy as np
 
+from ganzoo.convert.mmgen_progan import sizes
 from ganzoo.convert.reader import META, flatten
 from ganzoo.convert.table import Recognised, Rule, conv2d, dense_to_nhwc
 from ganzoo.errors import WeightsError
@@ -71,22 +72,8 @@ def _generator(arrays, network, lod):
         count += 1
     if count == 0:
         raise WeightsError(f"The {network} of a ProGAN lacks `toRGBLayers.0.weight`.")
-    widths = [arrays[name].shape[1] for name in names[1:]]
-    size = 4 * 2 ** (count - 1)
-    base, most = size * widths[-1], max(widths)
-    if [min(base // (4 * 2**i), most) for i in range(count)] != widths:
-        raise WeightsError(
-            f"The {network} has maps that are not {base} / side, at most {most}. "
-            f"Received: {widths}, from 4 x 4 to {size} x {size}"
-        )
-    config = {
-        "image_size": size,
-        "latent_dim": arrays[FIRST].shape[1],
-        "channels": arrays[names[-1]].shape[0],
-        "channel_base": base,
-        "channel_max": most,
-        "first_bias": "pixel",
-    }
+    widths, config = sizes(arrays, names, network)
+    config["first_bias"] = "pixel"
     return Recognised("progan", network, config, _table(widths), _prepare(lod))
 
 

@@ -55,22 +55,33 @@ def _generator(arrays, network, growth):
     lost = [name for name in names if name not in arrays]
     if lost or count == 0:
         raise WeightsError(f"The {network} of a ProGAN of MMGeneration lacks {lost or 'an image'}.")
+    widths, config = sizes(arrays, names, network)
+    size = config["image_size"]
+    return Recognised("progan", network, config, _table(widths), _grown(size, growth))
+
+
+def sizes(arrays, names, network):
+    """The maps of the blocks, from 4 x 4 on, and our arguments.
+
+    Args: names: of the kernels of the first layer, [out, in], and of those that make an image of
+        each size, [channels, in, 1, 1].
+    Raises: WeightsError: these are no ProGAN's maps.
+    """
     widths = [arrays[name].shape[1] for name in names[1:]]
-    size = 4 * 2 ** (count - 1)
+    size = 4 * 2 ** (len(widths) - 1)
     base, most = size * widths[-1], max(widths)
-    if [min(base // (4 * 2**i), most) for i in range(count)] != widths:
+    if [min(base // (4 * 2**i), most) for i in range(len(widths))] != widths:
         raise WeightsError(
             f"The {network} has maps that are not {base} / side, at most {most}. "
             f"Received: {widths}, from 4 x 4 to {size} x {size}"
         )
-    config = {
+    return widths, {
         "image_size": size,
-        "latent_dim": arrays[FIRST].shape[1],
+        "latent_dim": arrays[names[0]].shape[1],
         "channels": arrays[names[-1]].shape[0],
         "channel_base": base,
         "channel_max": most,
     }
-    return Recognised("progan", network, config, _table(widths), _grown(size, growth))
 
 
 def _grown(size, growth):

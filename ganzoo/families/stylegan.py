@@ -21,7 +21,7 @@ from ganzoo.generator import MappedGenerator, canvas
 from ganzoo.growing_gan import GrowingGAN, Growth
 from ganzoo.layers.adaptive_normalization import StyleEpilogue, check_steps
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
-from ganzoo.layers.growing import GAIN, GrowingSynthesis, GrowingTrunk, Trunk, blur, check_sizes
+from ganzoo.layers.growing import GAIN, GrowingTrunk, StyledSynthesis, Trunk, blur, check_sizes
 from ganzoo.layers.growing_modulated import ModulatedSynthesis, ResampledTrunk
 from ganzoo.layers.noise import check_noise, layer_seed, sample_seeds, seed_pair
 from ganzoo.layers.resized_convolution import UpscaledConv2D, upscale
@@ -122,7 +122,7 @@ class SynthesisBlock(keras.layers.Layer):
 
 
 @register
-class StyleGANSynthesis(GrowingSynthesis):
+class StyleGANSynthesis(StyledSynthesis):
     """Styles to images.
 
     Args: see `StyleGANGenerator`.
@@ -137,9 +137,7 @@ class StyleGANSynthesis(GrowingSynthesis):
         self, image_size, *, channels, channel_base, channel_max, first, activation, epilogue, taps,
         structure, **kwargs,
     ):
-        super().__init__(image_size, structure=structure, **kwargs)
-        self.channels = channels
-        self.num_ws = 2 * len(self.sides)
+        super().__init__(image_size, channels=channels, structure=structure, **kwargs)
         self.blocks = [
             SynthesisBlock(
                 maps_at(side, channel_base, channel_max), side,
@@ -150,22 +148,12 @@ class StyleGANSynthesis(GrowingSynthesis):
             for side in self.sides
         ]
 
-    def build(self, ws_shape):
-        self.add_lod()
-        shape = None
-        for block in self.blocks:
-            block.build(shape, ws_shape)
-            shape = (None, block.side, block.side, block.filters)
-
     def call(self, ws, noise="const", seed=None, level=None, fading=True):
         def step(i, x):
             seeds = [layer_seed(seed, 2 * i), layer_seed(seed, 2 * i + 1)]
             return self.blocks[i](x, ws[:, 2 * i : 2 * i + 2], noise=noise, seeds=seeds)
 
         return self.image(level, fading, step)
-
-    def compute_output_shape(self, ws_shape):
-        return (ws_shape[0], self.image_size, self.image_size, self.channels)
 
 
 def check_layers(layers, taps, first="constant", epilogue=EPILOGUE):
@@ -278,7 +266,7 @@ class StyleGANGenerator(MappedGenerator):
         )
 
     @property
-    def trunk(self) -> GrowingSynthesis:
+    def trunk(self) -> StyledSynthesis:
         """The layer that grows."""
         return self.get_layer("synthesis")
 

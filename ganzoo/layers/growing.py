@@ -162,6 +162,28 @@ class GrowingSynthesis(Growing):
         return image
 
 
+class StyledSynthesis(GrowingSynthesis):
+    """One of styles, two for each size; a subclass makes the blocks and says what they do.
+
+    Attributes: `channels`, of the images; `num_ws`.
+    """
+
+    def __init__(self, image_size, *, channels, structure, **kwargs):
+        super().__init__(image_size, structure=structure, **kwargs)
+        self.channels = channels
+        self.num_ws = 2 * len(self.sides)
+
+    def build(self, ws_shape):
+        self.add_lod()
+        shape = None
+        for block in self.blocks:
+            block.build(shape, ws_shape)
+            shape = (None, block.side, block.side, block.filters)
+
+    def compute_output_shape(self, ws_shape):
+        return (ws_shape[0], self.image_size, self.image_size, self.channels)
+
+
 class DiscriminatorBlock(keras.layers.Layer):
     """Halves the side: a convolution, a blur, a convolution.
 
@@ -254,7 +276,13 @@ class Trunk(Growing):
     The first block turns 4 x 4 maps into numbers; the others halve the side. All can let an image
     `enter`.
 
-    Attributes: `units`, how many numbers come out; `maps`, of the blocks, by side.
+    Args:
+        image_size, structure: see `Growing`.
+        units: int > 0. Numbers that come out.
+        channel_base, channel_max: int > 0. A block has channel_base / side maps, at most
+            channel_max.
+        options: dict. A subclass's other arguments.
+    Attributes: `maps`, of the blocks, by side, and of a side of 2.
 
     Call arguments:
         image: float32 [N, side, side, channels], the side being image_size / 2^level.
@@ -262,6 +290,17 @@ class Trunk(Growing):
         fading: bool. Whether the next smaller level is mixed in, by `share`.
     Output shape: float32 [N, units].
     """
+
+    def __init__(
+        self, image_size, units, *, channel_base, channel_max, structure, options, **kwargs
+    ):
+        super().__init__(image_size, structure=structure, **kwargs)
+        self.units = units
+        self.maps = {side: maps_at(side, channel_base, channel_max) for side in [2, *self.sides]}
+        self.config = dict(
+            image_size=image_size, units=units, channel_base=channel_base,
+            channel_max=channel_max, structure=structure, **options,
+        )
 
     def build(self, image_shape):
         self.add_lod()
@@ -283,16 +322,16 @@ class Trunk(Growing):
     def compute_output_shape(self, image_shape):
         return (image_shape[0], self.units)
 
+    def get_config(self):
+        return {**super().get_config(), **self.config}
+
 
 @register
 class GrowingTrunk(Trunk):
     """ProGAN's and StyleGAN's discriminator, but for what labels do.
 
     Args:
-        image_size, structure: see `Growing`.
-        units: int > 0. Numbers that come out.
-        channel_base, channel_max: int > 0. A block has channel_base / side maps, at most
-            channel_max.
+        image_size, units, channel_base, channel_max, structure: see `Trunk`.
         activation: of `ACTIVATIONS`. Defaults to `"lrelu"`.
         group_size, std_channels: of `MinibatchStd`; 0 channels for none. Default to 4 and 1.
         pooling: `"before"` or `"after"` the activation: where the side is halved, by 2 x 2 means.
@@ -315,14 +354,15 @@ class GrowingTrunk(Trunk):
         structure="growing",
         **kwargs,
     ):
-        super().__init__(image_size, structure=structure, **kwargs)
-        self.units = units
-        self.config = dict(
-            image_size=image_size, units=units, channel_base=channel_base,
-            channel_max=channel_max, activation=activation, group_size=group_size,
-            std_channels=std_channels, pooling=pooling, taps=taps, structure=structure,
+        options = dict(
+            activation=activation, group_size=group_size, std_channels=std_channels,
+            pooling=pooling, taps=taps,
         )
-        maps = {side: maps_at(side, channel_base, channel_max) for side in [2, *self.sides]}
+        super().__init__(
+            image_size, units, channel_base=channel_base, channel_max=channel_max,
+            structure=structure, options=options, **kwargs,
+        )
+        maps = self.maps
         end = DiscriminatorEnd(
             maps[4], maps[2], units, rgb=self.has_image(4), activation=activation,
             group_size=group_size, std_channels=std_channels, name="b4",
@@ -335,7 +375,3 @@ class GrowingTrunk(Trunk):
             )
             for side in self.sides[1:]
         ]
-        self.maps = maps
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}

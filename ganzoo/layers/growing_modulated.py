@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from ganzoo.layers.bias_act import standard_normal
-from ganzoo.layers.growing import GrowingSynthesis, Trunk
+from ganzoo.layers.growing import StyledSynthesis, Trunk
 from ganzoo.layers.modulated_convolution import ResampledConv2D, StyledConv2D, ToImage
 from ganzoo.layers.noise import layer_seed
 from ganzoo.layers.stylegan2_discriminator import DiscriminatorEpilogue, maps_at
@@ -60,7 +60,7 @@ class ModulatedBlock(keras.layers.Layer):
 
 
 @register
-class ModulatedSynthesis(GrowingSynthesis):
+class ModulatedSynthesis(StyledSynthesis):
     """Styles to images. The image of a block has the style of the next block's first layer.
 
     Args:
@@ -80,9 +80,7 @@ class ModulatedSynthesis(GrowingSynthesis):
         self, image_size, *, channels, channel_base, channel_max, activation, taps, structure,
         **kwargs,
     ):
-        super().__init__(image_size, structure=structure, **kwargs)
-        self.channels = channels
-        self.num_ws = 2 * len(self.sides)
+        super().__init__(image_size, channels=channels, structure=structure, **kwargs)
         self.blocks = [
             ModulatedBlock(
                 maps_at(side, channel_base, channel_max), side,
@@ -91,13 +89,6 @@ class ModulatedSynthesis(GrowingSynthesis):
             )
             for side in self.sides
         ]
-
-    def build(self, ws_shape):
-        self.add_lod()
-        shape = None
-        for block in self.blocks:
-            block.build(shape, ws_shape)
-            shape = (None, block.side, block.side, block.filters)
 
     def call(self, ws, noise="const", seed=None, level=None, fading=True):
         def step(i, x):
@@ -109,9 +100,6 @@ class ModulatedSynthesis(GrowingSynthesis):
         return self.image(
             level, fading, step, lambda i, x: self.blocks[i].rgb(x, ws[:, 2 * i + 1])
         )
-
-    def compute_output_shape(self, ws_shape):
-        return (ws_shape[0], self.image_size, self.image_size, self.channels)
 
 
 class ResampledBlock(keras.layers.Layer):
@@ -175,10 +163,7 @@ class ResampledTrunk(Trunk):
     """StyleGAN2's discriminator of architecture "orig", growing, but for what labels do.
 
     Args:
-        image_size, structure: see `Growing`.
-        units: int > 0. Numbers that come out.
-        channel_base, channel_max: int > 0. A block has channel_base / side maps, at most
-            channel_max.
+        image_size, units, channel_base, channel_max, structure: see `Trunk`.
         group_size, std_channels: of `MinibatchStd`; 0 channels for none. Default to 4 and 1.
         activation, taps: see `ResampledConv2D`.
     """
@@ -197,18 +182,15 @@ class ResampledTrunk(Trunk):
         structure="growing",
         **kwargs,
     ):
-        super().__init__(image_size, structure=structure, **kwargs)
-        self.units = units
-        self.config = dict(
-            image_size=image_size, units=units, channel_base=channel_base,
-            channel_max=channel_max, activation=activation, taps=taps, group_size=group_size,
-            std_channels=std_channels, structure=structure,
-        )
         options = dict(activation=activation, taps=taps)
-        maps = {side: maps_at(side, channel_base, channel_max) for side in [2, *self.sides]}
+        std = dict(group_size=group_size, std_channels=std_channels)
+        super().__init__(
+            image_size, units, channel_base=channel_base, channel_max=channel_max,
+            structure=structure, options=options | std, **kwargs,
+        )
+        maps = self.maps
         end = ResampledEnd(
-            maps[4], units, rgb=self.has_image(4), options=options, group_size=group_size,
-            std_channels=std_channels, hidden=maps[2], name="b4",
+            maps[4], units, rgb=self.has_image(4), options=options, hidden=maps[2], name="b4", **std
         )
         self.blocks = [end] + [
             ResampledBlock(
@@ -217,7 +199,3 @@ class ResampledTrunk(Trunk):
             )
             for side in self.sides[1:]
         ]
-        self.maps = maps
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}
