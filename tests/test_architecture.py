@@ -27,8 +27,8 @@ EAGER = {
     "cards": "",
     "convert.hdf5": "numpy ml_dtypes errors convert.reader",
     "convert.reader": "numpy ml_dtypes errors",
-    "convert.source": "numpy errors convert.reader convert.rosinality convert.stylegan2_torch "
-    "convert.table convert.tflib",
+    "convert.source": "numpy errors convert.mmgen_progan convert.reader convert.rosinality "
+    "convert.stylegan2_torch convert.table convert.tflib",
     "convert.table": "numpy",
     "convert.tensor_bundle": "numpy ml_dtypes errors convert.reader",
     "convert.tflib": "numpy errors convert.reader convert.table",
