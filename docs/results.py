@@ -52,7 +52,7 @@ def noisy(images):
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
 
 
-SETS = {  # end of the models' names: (TFDS name, test images)
+SETS = {  # part of the models' names: (TFDS name, test images)
     "fashion-mnist": ("fashion_mnist", 10_000),
     "avatars-64": ("avatars/pixel_art_64", 2_000),
     "avatars-32": ("avatars/pixel_art_32", 2_000),
@@ -148,7 +148,7 @@ def kept(name):
 
 def results_tables():
     """Markdown of all shipped models."""
-    found = [of for of in TITLES if any(name.endswith(f"-{of}") for name in shipped())]
+    found = [of for of in TITLES if models_of(of)]
     tables = [images_table(of, TITLES[of]) for of in found]
     return "\n\n".join([*tables, mixtures_table(), others_table()]) + "\n"
 
@@ -160,11 +160,16 @@ TITLES = {
 }
 
 
+def models_of(of):
+    """Names of the shipped models of a data set of `SETS`."""
+    return [name for name in shipped() if f"-{of}-" in f"{name}-"]
+
+
 def images_table(of, title):
     """Models of a data set, the best first, below the reference lines."""
     features = measure.CLASSIFIERS[SETS[of][0]]
     fid = f"fid-{features}"
-    names = [name for name in shipped() if name.endswith(f"-{of}")]
+    names = models_of(of)
     ranking = [r.model for r in records.ranked(kept(name)[fid] for name in names)]
     references = [name for name, (its, _) in REFERENCES.items() if its == of]
     lines = [*references, *ranking]
