@@ -514,7 +514,11 @@ def _batches(source, augment, batch_size, *, seed, start, epochs) -> tf.data.Dat
     first_epoch, offset = divmod(start * batch_size, source.count)
     picks = tf.data.Dataset.range(first_epoch, epochs or _ENDLESS).flat_map(one_epoch).skip(offset)
     batches = source.batched(picks, batch_size)
-    return batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE)
+    if epochs is not None:  # flat_map does not know how many; Keras would warn of a stream cut short
+        left = max(0, epochs * source.count // batch_size - start)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(left))
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 # ---------------------------------------------------------------------------- one example

@@ -262,6 +262,13 @@ def test_limits(folder):
     assert len(take(data.stream(dataset, 1, epochs=1), -1)) == 5
 
 
+@pytest.mark.parametrize("start", [0, 2, 9])
+def test_a_stream_that_ends_says_how_long_it_is(folder, place, start):
+    batches = data.stream(Dataset(folder=str(folder)), 3, epochs=2, start=start)
+    assert int(batches.cardinality()) == len(take(batches, -1)) == max(0, 14 // 3 - start)
+    assert int(data.stream(Dataset(folder=str(folder)), 3).cardinality()) < 0
+
+
 @pytest.mark.parametrize("start", [1, 3, 11])
 def test_stream_resumes_exactly(tmp_path, place, start):
     for index in range(10):
