@@ -139,30 +139,46 @@ def download(names, accept_license):
 
 @cli.command()
 @click.argument("name")
-@click.option("-n", "--count", type=Quantity(), default=64, show_default=True, help="Images.")
+@click.option("-n", "--count", type=Quantity(), help="Images. Default: 64, or the --seeds.")
 @click.option("-o", "--output", default="samples.png", show_default=True, help="PNG, a grid.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--seeds", help="One image of each instead, such as 0,3,7-9.")
 @click.option("--label", type=int, help="Class of every image; default: each class in turn.")
+@click.option("--truncation", type=float, help="Of w, 1 is none. Default: none.")
+@click.option("--noise", type=click.Choice(["const", "none", "random"]), help="Default: const.")
 @click.option("--batch-size", type=Quantity(), default=32, show_default=True)
 @accept_license
-def generate(name, count, output, seed, label, batch_size, accept_license):
+def generate(
+    name, count, output, seed, seeds, label, truncation, noise, batch_size, accept_license
+):
     """Draw images into one PNG.
 
     NAME is a published model, hf://org/repo, https://..., a folder that `train` wrote, or a .keras
-    or foreign checkpoint file.
+    or foreign checkpoint file. --truncation and --noise are for those that have them.
     """
     import numpy as np
 
     from ganzoo import callbacks
+    from ganzoo.editing import commands
 
+    seeds = None if seeds is None else commands.seeds(seeds)
+    if seeds is not None and count not in (None, len(seeds)):
+        raise ValueError(f"--seeds names {len(seeds)} images. Received: --count {count}")
     generator = hub.load_generator(name, accept_license=accept_license)
     if label is not None and not generator.num_classes:
         raise ValueError(f"{name!r} has no classes; leave out --label. Received: --label {label}")
     callbacks.make_room(output)
-    latents = generator.latents(count, seed)
+    if seeds is None:
+        latents = generator.latents(count or 64, seed)
+    else:
+        latents = np.concatenate([generator.latents(1, each) for each in seeds])
+    count = len(latents)
     labels = np.full(count, label) if label is not None else np.arange(count)
     if label is None and generator.num_classes:
         labels %= generator.num_classes
+    options = {} if truncation is None else {"truncation": truncation}
+    if noise is not None:
+        options |= {"noise": noise, "noise_seed": seed} if noise == "random" else {"noise": noise}
     images = []
     starts = range(0, count, batch_size)
     with click.progressbar(starts, label=f"{count} images", file=sys.stderr) as shown:
@@ -173,6 +189,7 @@ def generate(name, count, output, seed, label, batch_size, accept_license):
                     latents=latents[part],
                     labels=labels[part] if generator.num_classes else None,
                     batch_size=batch_size,
+                    **options,
                 )
             )
     click.echo(callbacks.write_grid(output, callbacks.pictures(np.concatenate(images))))

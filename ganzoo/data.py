@@ -515,7 +515,7 @@ def _batches(source, augment, batch_size, *, seed, start, epochs) -> tf.data.Dat
     picks = tf.data.Dataset.range(first_epoch, epochs or _ENDLESS).flat_map(one_epoch).skip(offset)
     batches = source.batched(picks, batch_size)
     batches = batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE)
-    if epochs is not None:  # flat_map does not know how many; Keras would warn of a stream cut short
+    if epochs is not None:  # of flat_map's unknown length Keras warns at the end
         left = max(0, epochs * source.count // batch_size - start)
         batches = batches.apply(tf.data.experimental.assert_cardinality(left))
     return batches.prefetch(tf.data.AUTOTUNE)

@@ -220,6 +220,38 @@ def test_generate_a_published_model(run, tmp_path):
     assert code == 0 and picture.shape == (128, 128, 3) and picture.std() > 20
 
 
+def test_generate_seeds_truncated(run, tmp_path):
+    name, output = "stylegan2-avatars-64-ada", tmp_path / "x.png"
+    assert run("generate", name, "--seeds", "3,7-9", "--truncation", 0.5, "-o", output)[0] == 0
+    generator = ganzoo.load_generator(name)
+    latents = np.concatenate([generator.latents(1, seed) for seed in (3, 7, 8, 9)])
+    images = generator.generate(latents=latents, truncation=0.5)
+    np.testing.assert_array_equal(png(output)[:64, :64], images[0])
+    np.testing.assert_array_equal(png(output)[64:, 64:], images[3])
+    assert np.abs(images.astype(int) - generator.generate(latents=latents)).max() > 50
+
+
+def test_generate_with_random_noise(run, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        "ganzoo.families.stylegan2.StyleGAN2Generator.generate",
+        lambda self, **options: given.append(options) or np.zeros([1, 4, 4, 3], "uint8"),
+    )
+    words = ["generate", "stylegan2-avatars-64-ada", "-n", 1, "-o", tmp_path / "x.png"]
+    assert run(*words, "--noise", "random", "--seed", 5)[0] == 0
+    assert (given[0]["noise"], given[0]["noise_seed"]) == ("random", 5)
+    assert run(*words, "--noise", "none")[0] == 0
+    assert given[1]["noise"] == "none" and "noise_seed" not in given[1]
+
+
+def test_generate_refuses_options_that_do_not_fit(fails, models, tmp_path):
+    words = ["generate", models / "plain", "-o", tmp_path / "x.png"]
+    assert "truncation" in fails(*words, "--truncation", 0.5)
+    assert "--seeds names 2 images. Received: --count 3" in fails(*words, "--seeds", "1,2", "-n", 3)
+    assert "Seeds are such as 0,3,7-9. Received: '1;2'" in fails(*words, "--seeds", "1;2")
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_generate_classes(run, models, tmp_path):
     gan = ganzoo.load(models / "classes")
     for words, labels in ([], [0, 1, 2, 0]), (["--label", 2], [2, 2, 2, 2]):
