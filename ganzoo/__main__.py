@@ -315,16 +315,18 @@ def compare(names, output, varying):
 @click.argument("out")
 @family_option
 @click.option("--pick", help="Key of the file under which the model lies, such as netG_ema.")
+@click.option(
+    "--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of a FILE that does not tell."
+)
 @click.option("--license", help="Of the weights, for the card: MIT, CC-BY-NC-4.0, ...")
 @accept_license
-def convert(file, out, family, pick, license, accept_license):
+def convert(file, out, license, **options):
     """Write a foreign FILE as a new folder OUT in ganzoo's own form.
 
     FILE may be anything that `generate` takes.
     """
     from ganzoo import publish
 
-    options = {"family": family, "pick": pick, "accept_license": accept_license}
     click.echo(publish.convert(file, out, license=license, **options))
 
 

@@ -15,6 +15,7 @@ from ganzoo import families
 from ganzoo.errors import WeightsError
 
 CONVERT = pathlib.Path(__file__).parent / "convert"
+ORDERS = ("rgb", "bgr")
 
 
 def sources() -> dict:
@@ -25,19 +26,22 @@ def sources() -> dict:
     return {name: module for name, module in modules.items() if asked & set(vars(module))}
 
 
-def load(files: list[dict], *, family=None, config=None, where: str):
+def load(files: list[dict], *, family=None, config=None, channel_order=None, where: str):
     """The model that the files hold between them, and the names of the networks it holds.
 
     Args:
         files: dicts with `path`, and optionally `converter` (the only source that is asked), `pick`
-            (the key under which the network lies) and `network` (its name, where the content does
-            not tell). `.npy` files are read as one folder of arrays.
+            (the key under which the network lies), `network` (its name) and `channel_order`
+            (`"rgb"` or `"bgr"`), each where the content does not tell. `.npy` files are read as
+            one folder of arrays.
         family: what it must be of, or `None`.
         config: constructor arguments that win over those inferred from shapes.
+        channel_order: as published, for files that neither tell it nor were given one.
         where: for messages.
 
     Returns: (`GAN`, set of network names).
-    Raises: WeightsError: nothing or too much was recognised, or it does not fit.
+    Raises: WeightsError: nothing or too much was recognised, or it does not fit; ValueError: a
+        file's `channel_order` is unknown, or not needed.
     """
     if family is not None:
         families.family_class(family)  # raises for one that does not exist
@@ -46,7 +50,9 @@ def load(files: list[dict], *, family=None, config=None, where: str):
         if file.get("pick") is not None:
             tree = _pick(tree, file["pick"], file["path"])
         parts = _recognise(tree, family, file.get("converter"))
-        found += [(place, _renamed(part, file), arrays) for place, part, arrays in parts]
+        found += [
+            (place, _settled(part, file, channel_order), arrays) for place, part, arrays in parts
+        ]
         names += [] if parts else _some_names(tree)
     networks = _one_each(found, names, where)
     gan = families.construct(_family(networks), {**_config(networks), **(config or {})})
@@ -120,8 +126,23 @@ def _some_names(tree):
     return list(reader.flatten(tree))
 
 
-def _renamed(part, file):
-    return dataclasses.replace(part, network=file.get("network") or part.network)
+def _settled(part, file, published_order):
+    """What was recognised, with what only the caller, or the manifest, can tell."""
+    network, order = file.get("network") or part.network, file.get("channel_order")
+    if order is not None and (part.turned is None or order not in ORDERS):
+        legal = "`None`: this file's layout has one order" if part.turned is None else ORDERS
+        raise ValueError(f"`channel_order` must be {legal}. Received: channel_order={order!r}")
+    if part.turned is None:
+        return dataclasses.replace(part, network=network)
+    order = order or published_order
+    if order is None:
+        raise WeightsError(
+            f"{str(file['path'])!r} does not tell whether its images are RGB or BGR; choose one of "
+            f"{ORDERS} with `channel_order=`, or once and for all with `ganzoo convert "
+            "--channel-order`."
+        )
+    table = part.turned if order == "bgr" else part.table
+    return dataclasses.replace(part, network=network, table=table)
 
 
 def _one_each(found, names, where):

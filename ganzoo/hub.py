@@ -146,7 +146,9 @@ def _accepted_by_environment(name, row):
 # --- loading
 
 
-def load(name, *, family=None, pick=None, accept_license=False, **overrides):
+def load(
+    name, *, family=None, pick=None, channel_order=None, accept_license=False, **overrides
+):
     """A pretrained model, ready to `generate`, `compile` and `fit`.
 
     Args:
@@ -159,6 +161,8 @@ def load(name, *, family=None, pick=None, accept_license=False, **overrides):
             several families share. Defaults to `None`, any.
         pick: key of a foreign file under which the model lies, such as `"netG_ema"`, where it holds
             several. Defaults to `None`, whatever it holds.
+        channel_order: `"rgb"` or `"bgr"`, of the images that a foreign file's networks make, where
+            the file does not tell; ours are always RGB. Defaults to `None`.
         accept_license: bool. Non-commercial weights need it once; see the error.
         **overrides: constructor arguments of the family that differ from the published ones, such
             as `seed`, `ema`, `critic_steps`, `num_classes`, `channels`, `image_size` (or
@@ -173,15 +177,19 @@ def load(name, *, family=None, pick=None, accept_license=False, **overrides):
     Example: `ganzoo.load("dcgan-digiface-64").generate(16, seed=0)`
     """
     place = locate(name, accept_license=accept_license)
-    if pick is not None and place.kind != "foreign":
+    given = {"pick": pick, "channel_order": channel_order}
+    given = {key: value for key, value in given.items() if value is not None}
+    if given and place.kind != "foreign":
+        key, value = next(iter(given.items()))
         raise ValueError(
-            f"`pick` is for foreign files; {place.origin!r} is none. Received: pick={pick!r}"
+            f"`{key}` is for foreign files; {place.origin!r} is none. Received: {key}={value!r}"
         )
+    place = dataclasses.replace(place, files=[{**file, **given} for file in place.files])
     if place.kind == "keras":
         return _load_keras(place, family, overrides)
     if place.kind == "foreign" and not place.cached:
-        return _load_file(place, family, pick, overrides)
-    row, arrays = _stored(place, family, pick)
+        return _load_file(place, family, overrides)
+    row, arrays = _stored(place, family)
     _check_family(row["family"], family, place.origin)
     return _filled(row, arrays, place.origin, overrides)
 
@@ -261,7 +269,7 @@ class Place:
     Args:
         kind: `"native"` (ganzoo's own form), `"keras"` or `"foreign"`.
         origin: for messages and `gan.provenance`.
-        files: dicts with `path`, and for foreign files `converter`, `pick`, `network`.
+        files: dicts with `path`, and for foreign files what `foreign.load` takes.
         row: of the manifest, or the `config.json` of a folder; `None` for other files.
         cached: bool. Downloaded, so that a conversion is kept.
     """
@@ -343,47 +351,52 @@ def _of_file(path, origin, cached=False):
 # --- foreign files
 
 
-def _load_file(place, family, pick, overrides):
+def _load_file(place, family, overrides):
     """A foreign file of the user's: the overrides settle what shapes do not tell, or change it."""
     try:
-        gan, held = _convert(place, family, pick, overrides)
+        gan, held = _convert(place, family, overrides)
     except CheckpointError:
         raise
     except WeightsError:
         if not overrides:
             raise
-        gan, held = _convert(place, family, pick)
+        gan, held = _convert(place, family)
         return _altered(gan, held, place.origin, overrides)
     gan.provenance = _complete(gan.networks(), held, place.origin)
     return gan
 
 
-def _convert(place, family, pick, overrides=None):
+def _convert(place, family, overrides=None):
     """(GAN, names of the networks that the files hold)."""
     from ganzoo import foreign
 
     row = place.row or {}
     family = family or row.get("family")
     config = {**row.get("config", {}), **(overrides or {})}
-    files = place.files if pick is None else [{**file, "pick": pick} for file in place.files]
-    return foreign.load(files, family=family, config=config, where=place.origin)
+    return foreign.load(
+        place.files,
+        family=family,
+        config=config,
+        channel_order=row.get("channel_order"),
+        where=place.origin,
+    )
 
 
-def _stored(place, family=None, pick=None):
+def _stored(place, family=None):
     """(row, arrays) of a native place, or of the conversion of downloaded foreign files, which is
     made now if there is none or if it is damaged.
     """
     if place.kind == "native":
         return _read(place)
-    folder = fetch.converted(_conversion_key(place, family, pick))
+    folder = fetch.converted(_conversion_key(place, family))
     try:
         return _read(_of_folder(folder, place.origin))
     except (WeightsError, OSError):
-        _keep(place, folder, family, pick)
+        _keep(place, folder, family)
     return _read(_of_folder(folder, place.origin))
 
 
-def _keep(place, folder, family, pick):
+def _keep(place, folder, family):
     """Converts into a folder of the cache, unless another process has done so meanwhile."""
     from ganzoo import publish
 
@@ -391,19 +404,20 @@ def _keep(place, folder, family, pick):
         try:
             _read(_of_folder(folder, place.origin))
         except (WeightsError, OSError):
-            gan, held = _convert(place, family, pick)
+            gan, held = _convert(place, family)
             with fetch.fresh_folder(folder) as scratch:
                 publish.save(gan, scratch, networks=sorted(held))
 
 
-def _conversion_key(place, family, pick):
+def _conversion_key(place, family):
     """Changes with the files, with what was asked for and with the code that converts."""
     row = place.row or {}
     name = row.get("family") or family or "foreign"
     digest = hashlib.sha256()
     for file in place.files:
         known = file.get("sha256") or fetch.sha256_of(file["path"])
-        digest.update(f"{known} {file.get('converter')} {pick or file.get('pick')} ".encode())
+        asked = [file.get(key) for key in ("converter", "pick", "channel_order")]
+        digest.update(f"{known} {asked} ".encode())
     digest.update(f"{family} {json.dumps(row.get('config'))}".encode())
     for source in sorted((HERE / "convert").glob("*.py")):
         digest.update(source.read_bytes())

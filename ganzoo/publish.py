@@ -171,15 +171,14 @@ def save_pretrained(
     return _save(gan, folder, facts, name=name, text=text, networks=networks, dtype=dtype)
 
 
-def convert(
-    name, folder, *, family=None, pick=None, accept_license=False, license=None
-) -> pathlib.Path:
+def convert(name, folder, *, license=None, **options) -> pathlib.Path:
     """Writes what `load(name)` loads to a new folder, in ganzoo's own form.
 
     Args:
-        name, family, pick, accept_license: as for `load`.
+        name: as for `load`.
         folder: absent or empty.
         license: as for `save_pretrained`.
+        **options: `family`, `pick`, `channel_order`, `accept_license`, as for `load`.
 
     Returns: the folder; it holds only the networks that the file held.
     Raises: ValueError: for a folder that holds anything; as `load`.
@@ -187,7 +186,7 @@ def convert(
     folder = pathlib.Path(folder)
     if folder.exists() and not (folder.is_dir() and _is_empty(folder)):
         raise ValueError(f"{str(folder)!r} exists already; remove it or name another folder")
-    gan = hub.load(name, family=family, pick=pick, accept_license=accept_license)
+    gan = hub.load(name, **options)
     return save_pretrained(gan, folder, license=license, networks=_held(gan))
 
 

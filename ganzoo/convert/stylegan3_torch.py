@@ -83,7 +83,7 @@ def _is_generator(module):
 
 def _generator(module, network, where):
     names = module["synthesis"][META]["attributes"]["layer_names"]
-    return Recognised("stylegan3", network, _config(module[META], where), _table(names))
+    return Recognised("stylegan3", network, _config(module[META], where), generator_table(names))
 
 
 def _discriminator(module, where):
@@ -126,7 +126,13 @@ def _renamed(options, where, *tables):
     return {names[k]: v for k, v in options.items()}
 
 
-def _table(layer_names):
+def generator_table(layer_names, colours=1):
+    """Rules for a generator.
+
+    Args:
+        layer_names: list of str. The official names of the synthesis layers, in order.
+        colours: 1, or -1 for images whose channels are to be turned round.
+    """
     rules = [
         Rule(r"mapping\.w_avg", "mapping/w_avg"),
         *_dense(r"mapping\.(fc\d+|embed)", r"mapping/\1"),
@@ -137,9 +143,10 @@ def _table(layer_names):
     ]
     for i, name in enumerate(layer_names):
         source, target = rf"synthesis\.{re.escape(name)}", f"synthesis/layer{i}"
+        order = colours if i == len(layer_names) - 1 else 1
         rules += [
-            Rule(rf"{source}\.weight", f"{target}/kernel", conv2d),
-            Rule(rf"{source}\.bias", f"{target}/bias"),
+            Rule(rf"{source}\.weight", f"{target}/kernel", lambda x, o=order: conv2d(x)[..., ::o]),
+            Rule(rf"{source}\.bias", f"{target}/bias", lambda x, o=order: x[::o]),
             Rule(rf"{source}\.magnitude_ema", f"{target}/magnitude"),
             Rule(rf"{source}\.(up|down)_filter", rf"{target}/\1_taps"),
             *_dense(rf"{source}\.affine", f"{target}/affine"),

@@ -179,6 +179,8 @@ class Recognised:
         prepare: function of the mapping. Gives the mapping that `table` is about, where that is
             another one: this network's share, with arrays folded into others or computed. Called
             once, before `assign`. Defaults to `keep`.
+        turned: sequence of `Rule` in place of `table` for BGR images, where the content does not
+            tell the order of the channels. Defaults to `None`: the source knows it.
     """
 
     family: str
@@ -186,6 +188,7 @@ class Recognised:
     config: dict
     table: list
     prepare: Callable = keep
+    turned: list | None = None
 
 
 # Networks

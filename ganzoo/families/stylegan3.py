@@ -17,7 +17,8 @@ import tensorflow as tf
 from ganzoo.ema import EMA
 from ganzoo.generator import MappedGenerator, canvas
 from ganzoo.latent_gan import LatentGAN
-from ganzoo.layers.alias_free import AliasFreeConv2D, Band, FourierFeatures
+from ganzoo.layers.alias_free import AliasFreeConv2D, FourierFeatures
+from ganzoo.layers.bands import Band, layer_bands, layer_widths
 from ganzoo.layers.noise import check_noise
 from ganzoo.layers.style_mapping import StyleMapping
 from ganzoo.layers.stylegan2_discriminator import StyleGAN2Discriminator, block_sizes
@@ -31,48 +32,6 @@ CONFIGURATIONS = {  # paper, section 3.2 and appendix F
 }
 BLUR = {"translation": 0.0, "rotation": 10.0}  # appendix F: pixels
 PUBLISHED_EMA = EMA(half_life_images=10_000, rampup=0.05)
-
-
-def layer_bands(
-    image_size,
-    *,
-    num_layers=14,
-    num_critical=2,
-    first_cutoff=2.0,
-    first_stopband=2**2.1,
-    last_stopband_ratio=2**0.3,
-    margin=10,
-) -> list[Band]:
-    """The signal behind each layer: cutoffs and stopbands grow geometrically.
-
-    Args:
-        image_size: int, a power of two.
-        num_layers: int > `num_critical`. Layers before the image's own.
-        num_critical: int >= 0. Last layers that use the whole band of the image.
-        first_cutoff, first_stopband: float > 0. Of the first layer, in periods per image.
-        last_stopband_ratio: float >= 1. Of the last stopband to the last cutoff.
-        margin: int >= 0. Samples around the image on each side.
-    Returns: list of `Band`, num_layers + 1 of them; the last is the image's.
-    Reference: arXiv:2106.12423, section 3.2, figure 4 and appendix F.
-    """
-    share = np.minimum(np.arange(num_layers + 1) / (num_layers - num_critical), 1)
-    last_cutoff = image_size / 2
-    cutoffs = first_cutoff * (last_cutoff / first_cutoff) ** share
-    stopbands = first_stopband * (last_cutoff * last_stopband_ratio / first_stopband) ** share
-    rates = np.exp2(np.ceil(np.log2(np.minimum(2 * stopbands, image_size))))
-    half_widths = np.maximum(stopbands, rates / 2) - cutoffs
-    sizes = rates + 2 * margin
-    sizes[-2:] = image_size
-    return [
-        Band(int(size), int(rate), float(cutoff), float(half_width))
-        for size, rate, cutoff, half_width in zip(sizes, rates, cutoffs, half_widths)
-    ]
-
-
-def layer_widths(bands, channel_base, channel_max, channels) -> list[int]:
-    """Maps behind each layer: channel_base / 2 / cutoff, at most `channel_max`."""
-    widths = [int(np.rint(min(channel_base / 2 / b.cutoff, channel_max))) for b in bands]
-    return [*widths[:-1], channels]
 
 
 @register

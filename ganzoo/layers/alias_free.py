@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.layers.bands import Band
 from ganzoo.layers.bias_act import check_clamp, standard_normal
 from ganzoo.layers.equalized import EqualizedDense
 from ganzoo.layers.fir import upfirdn
@@ -202,23 +203,6 @@ def _convolution(x, kernel, padding):
 
 
 # --- layers
-
-
-@dataclasses.dataclass(frozen=True)
-class Band:
-    """A square map as a sampled signal.
-
-    Args:
-        size: int > 0. Samples along a side, with those in the margin around the image.
-        rate: int > 0. Samples along the side of the image itself.
-        cutoff: float > 0. Highest frequency that is meant to be there, in periods per image.
-        half_width: float > 0. From the cutoff to where nothing is left.
-    """
-
-    size: int
-    rate: int
-    cutoff: float
-    half_width: float
 
 
 def _band(value):

@@ -11,10 +11,9 @@ from ganzoo.families.stylegan3 import (
     StyleGAN3,
     StyleGAN3Generator,
     blur,
-    layer_bands,
-    layer_widths,
     motion,
 )
+from ganzoo.layers.bands import layer_bands, layer_widths
 
 CASES = ("sg3_t_64", "sg3_r_32")
 IMAGES = images(8, 8, 2)

@@ -11,13 +11,13 @@ from ganzoo.layers import alias_free
 from ganzoo.layers.alias_free import (
     LOWPASS,
     AliasFreeConv2D,
-    Band,
     FourierFeatures,
     filtered_leaky_relu,
     modulated_convolution,
     radial_lowpass,
     separable_lowpass,
 )
+from ganzoo.layers.bands import Band
 
 COARSE = Band(10, 8, 1.5, 2.5)
 FINE = Band(16, 16, 2.5, 5.5)
