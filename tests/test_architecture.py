@@ -27,9 +27,9 @@ EAGER = {
     "cards": "",
     "convert.hdf5": "numpy ml_dtypes errors convert.reader",
     "convert.reader": "numpy ml_dtypes errors",
-    "convert.source": "numpy errors convert.mmgen_progan convert.mmgen_stylegan2 convert.reader "
-    "convert.rosinality convert.stylegan2_torch convert.stylegan3_torch convert.table "
-    "convert.tflib layers.bands",
+    "convert.source": "numpy errors convert.mmgen_progan convert.mmgen_stylegan2 "
+    "convert.nvidia_states convert.reader convert.rosinality convert.stylegan2_torch "
+    "convert.stylegan3_torch convert.table convert.tflib layers.bands",
     "convert.table": "numpy",
     "convert.tensor_bundle": "numpy ml_dtypes errors convert.reader",
     "convert.tflib": "numpy errors convert.reader convert.table",

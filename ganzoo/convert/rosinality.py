@@ -93,8 +93,14 @@ def _count(arrays, pattern):
     return sum(re.fullmatch(pattern, name) is not None for name in arrays)
 
 
-def _maps(widths, where):
-    """`channel_base` and `channel_max` that give these maps, {side: maps}."""
+def block_maps(widths, where):
+    """`channel_base` and `channel_max` that give these maps.
+
+    Args:
+        widths: {side: maps} of a StyleGAN2's blocks.
+        where: str, for messages.
+    Returns: dict of two int. Raises: WeightsError: if there are none.
+    """
     size = max(widths)
     base, most = size * widths[size], max(widths.values())
     wrong = {side: n for side, n in widths.items() if min(base // side, most) != n}
@@ -144,7 +150,7 @@ def _generator(arrays, network, where, names, average):
         "latent_dim": style,
         "style_dim": style,
         "channels": arrays[f"to_rgb1.conv.{names.weight}"].shape[1],
-        **_maps(widths, where),
+        **block_maps(widths, where),
         "taps": _taps(arrays, 4, where),
         "mapping": {"num_layers": layers, "lr_multiplier": LR_MULTIPLIER},
     }
@@ -235,7 +241,7 @@ def _discriminator(arrays, network, where, names, _):
     widths = {size: first.shape[0]}
     for i in range(1, count + 1):
         widths[size // 2**i] = arrays[f"convs.{i}.conv2.1.{names.conv}"].shape[0]
-    own = {**_maps(widths, where), "group_size": 4, "std_channels": 1}
+    own = {**block_maps(widths, where), "group_size": 4, "std_channels": 1}
     config = {
         "image_size": size,
         "channels": first.shape[1],

@@ -122,9 +122,15 @@ def _maps(options):
     return {key: options.get(key, default) for key, default in defaults.items()}
 
 
-def _taps(blocks, where):
-    """Taps of the resampling, the same in every block."""
-    filters = [block["resample_filter"] for block in blocks if "resample_filter" in block]
+def _filters(blocks):
+    return [block["resample_filter"] for block in blocks if "resample_filter" in block]
+
+
+def taps_of(filters, where):
+    """Taps of the resampling, from the blocks' filters.
+
+    Raises: WeightsError: if they differ.
+    """
     if not filters or any(not np.array_equal(taps, filters[0]) for taps in filters):
         raise WeightsError(
             f"All blocks{where} must have one and the same `resample_filter`. Received: {filters}"
@@ -173,18 +179,19 @@ def _generator(module, network, where):
         "noise": "stored" if _said(conv)["use_noise"] else "none",
         "kernel_size": 2 * _said(conv)["padding"] + 1,
         "conv_clamp": _said(conv)["conv_clamp"],
-        "taps": _taps(blocks, where),
+        "taps": taps_of(_filters(blocks), where),
         "half_precision_blocks": _half(blocks),
         "mapping": _mapping(module["mapping"], said["c_dim"]),
     }
-    return Recognised("stylegan2", network, config, _generator_table())
+    return Recognised("stylegan2", network, config, generator_rules())
 
 
 def _half(blocks):
     return sum(bool(_said(block)["use_fp16"]) for block in blocks)
 
 
-def _generator_table():
+def generator_rules():
+    """Rules for a generator."""
     conv = r"synthesis\.(b\d+)\.(conv\d|torgb)"
     return [
         *_dense(r"mapping\.(embed|fc\d+)", r"mapping/\1"),
@@ -244,7 +251,7 @@ def discriminator_options(module, where):
         "std_channels": std["num_channels"],
         "projection_dim": _said(last)["cmap_dim"] or None,
         "mapping": _mapping(module["mapping"], labels) if labels else None,
-        "taps": _taps(blocks, where),
+        "taps": taps_of(_filters(blocks), where),
         "half_precision_blocks": _half(blocks),
     }
 

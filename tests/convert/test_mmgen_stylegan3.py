@@ -8,7 +8,7 @@ from stylegan_parity import arrays, error
 
 import ganzoo
 from ganzoo import foreign, hub, publish
-from ganzoo.convert import mmgen_stylegan3, reader
+from ganzoo.convert import mmgen_stylegan3, nvidia_states, reader
 from ganzoo.errors import WeightsError
 from ganzoo.layers.bands import layer_bands, layer_widths
 
@@ -97,7 +97,7 @@ def test_maps_tell_base_and_maximum(sizes):
     size, base, most = sizes
     bands = layer_bands(size)
     wanted = layer_widths(bands, base, most, 3)
-    found = mmgen_stylegan3.maps_of(bands, wanted, "")
+    found = nvidia_states.maps_of(bands, wanted, "")
     assert layer_widths(bands, found["channel_base"], found["channel_max"], 3) == wanted
     if base in (65536, 32768, 16384):
         assert found == {"channel_base": base, "channel_max": most}
@@ -128,7 +128,7 @@ def test_other_sides_and_maps_are_refused(shared, tmp_path):
     with pytest.raises(WeightsError, match="layers of other sides than a StyleGAN3 of 32 x 32"):
         ganzoo.load(written(tmp_path / "x.pth", margins), channel_order="rgb")
     with pytest.raises(WeightsError, match="maps that are not those of a StyleGAN3"):
-        mmgen_stylegan3.maps_of(layer_bands(32), [8, 4, *[8] * 12, 3], "")
+        nvidia_states.maps_of(layer_bands(32), [8, 4, *[8] * 12, 3], "")
 
 
 def test_other_layouts_are_left_alone():
