@@ -45,15 +45,19 @@ def load(files: list[dict], *, family=None, config=None, channel_order=None, whe
     """
     if family is not None:
         families.family_class(family)  # raises for one that does not exist
-    found, names = [], []
+    found, names, others = [], [], set()
     for file, tree in _trees(files):
         if file.get("pick") is not None:
             tree = _pick(tree, file["pick"], file["path"])
-        parts = _recognise(tree, family, file.get("converter"))
+        parts = _recognise(tree, file.get("converter"))
+        others |= {part.family for _, part, _ in parts}
+        parts = [known for known in parts if family in (None, known[1].family)]
         found += [
             (place, _settled(part, file, channel_order), arrays) for place, part, arrays in parts
         ]
         names += [] if parts else _some_names(tree)
+    if not found and others:
+        raise WeightsError(f"{where!r} is of family {sorted(others)}. Received: family={family!r}")
     networks = _one_each(found, names, where)
     gan = families.construct(_family(networks), {**_config(networks), **(config or {})})
     _assign(gan, networks, where)
@@ -82,7 +86,7 @@ def _pick(tree, pick, path):
     return tree[pick]
 
 
-def _recognise(tree, family=None, converter=None):
+def _recognise(tree, converter=None):
     """(where, `Recognised`, arrays) of every mapping in the tree that a source knows."""
     from ganzoo.convert import reader
 
@@ -95,8 +99,7 @@ def _recognise(tree, family=None, converter=None):
             continue
         seen.add(id(value))
         arrays = _unwrap(reader.flatten(value))
-        parts = [p for module in known.values() for p in _asked(module, value, arrays)]
-        parts = [p for p in parts if family in (None, p[1].family)] if arrays else []
+        parts = [p for m in known.values() for p in _asked(m, value, arrays)] if arrays else []
         found += [(where + place, part, held) for place, part, held in parts]
         if not parts:
             items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -152,8 +155,8 @@ def _one_each(found, names, where):
     """
     if not found:
         raise WeightsError(
-            f"{where!r} holds no network that one of the sources {list(sources())} recognises, "
-            f"of the family asked for. Received: {len(names)} arrays, such as {names[:3]}"
+            f"{where!r} holds no network that one of the sources {list(sources())} recognises. "
+            f"Received: {len(names)} arrays, such as {names[:3]}"
         )
     kinds = sorted({part.family for _, part, _ in found})
     if len(kinds) > 1:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ganzoo.layers.style_mapping import check_cutoff, one_hot, with_one_hot
+from ganzoo.layers.style_mapping import check_cutoff, check_truncation, one_hot, with_one_hot
 
 PRIORS = ("normal", "uniform")  # N(0, 1); U(-1, 1)
 
@@ -255,6 +255,8 @@ class MappedGenerator(StyleGenerator):
                 f"`z` must have shape [N, latent_dim] = (None, {self.latent_dim}). "
                 f"Received: shape {tuple(z.shape)}"
             )
+        check_truncation(truncation)
+        check_cutoff(truncation_cutoff, self.num_ws)
         return self.styles(z, labels, truncation=truncation, truncation_cutoff=truncation_cutoff)
 
     def styles(self, z, labels, **options):
@@ -288,6 +290,7 @@ class MappedGenerator(StyleGenerator):
         return super().generate(count, labels=labels, **options)
 
     def forward(self, inputs, *, truncation=1.0, truncation_cutoff=None, **options):
+        check_truncation(truncation)
         check_cutoff(truncation_cutoff, self.num_ws)
         whole = not tf.is_tensor(truncation) and truncation == 1.0
         if "_compiled" not in self.__dict__:

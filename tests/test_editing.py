@@ -874,6 +874,14 @@ def test_projection_needs_w(dcgan):
         editing.project(dcgan, IMAGE)
 
 
+def test_a_whole_model_is_no_generator():
+    gan = ganzoo.load("dcgan-digiface-64")
+    calls = [(editing.project, IMAGE), (editing.interpolate, [0, 1], 2), (editing.sefa,)]
+    for use, *arguments in calls:
+        with pytest.raises(editing.EditingError, match=r"model's `generator_ema`. .*: DCGAN"):
+            use(gan, *arguments)
+
+
 def test_projection_that_diverges(sg2):
     with pytest.raises(editing.EditingError, match="smaller learning_rate"):
         editing.project(sg2, IMAGE, steps=20, samples=10, learning_rate=1e38, noise="none")

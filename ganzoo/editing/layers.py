@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from ganzoo.editing.space import EditingError
+from ganzoo.editing.space import EditingError, check_generator
 from ganzoo.generator import StyleGenerator
 
 GROUPS = ("coarse", "middle", "fine")
@@ -75,6 +75,7 @@ ARCHITECTURES = {  # by the class of the layer "synthesis"
 
 
 def _architecture(generator):
+    check_generator(generator)
     if isinstance(generator, StyleGenerator):
         for cls in type(generator.get_layer("synthesis")).__mro__:
             if cls.__name__ in ARCHITECTURES:

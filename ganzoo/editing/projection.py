@@ -16,7 +16,7 @@ from ganzoo import fetch
 from ganzoo.callbacks import make_room, write_grid
 from ganzoo.editing.directions import read_npz
 from ganzoo.editing.layers import style_layers
-from ganzoo.editing.space import EditingError, Space
+from ganzoo.editing.space import EditingError, Space, check_generator
 from ganzoo.generator import StyleGenerator, to_uint8
 
 SPACES = ("w", "w+")
@@ -155,6 +155,7 @@ def project(
     Returns: `Projection`. The generator is not changed.
     Raises: EditingError: an image of another size, dtype or range, or faulty options.
     """
+    check_generator(generator)
     if not isinstance(generator, StyleGenerator):
         raise EditingError(f"{type(generator).__name__} has no w; projection needs a StyleGAN.")
     _check_options(space, steps, noise, samples, learning_rate)

@@ -5,13 +5,22 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo.errors import GanzooError
-from ganzoo.generator import StyleGenerator
+from ganzoo.generator import Generator, StyleGenerator
 
 SPACES = ("w", "z")
 
 
 class EditingError(GanzooError):
     """An edit that this generator, space or image does not allow; the message says what it does."""
+
+
+def check_generator(generator):
+    """Raises `EditingError` unless it is a `Generator`."""
+    if not isinstance(generator, Generator):
+        raise EditingError(
+            "`generator` must be a generator, such as `ganzoo.load_generator(name)` or a model's "
+            f"`generator_ema`. Received: {type(generator).__name__}"
+        )
 
 
 class Space:
@@ -40,6 +49,7 @@ class Space:
         noise="const",
         batch_size=8,
     ):
+        check_generator(generator)
         self.styled = isinstance(generator, StyleGenerator)
         if len(generator.output_shape) != 4:
             raise EditingError(

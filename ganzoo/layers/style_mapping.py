@@ -25,12 +25,14 @@ def one_hot(labels, num_classes):
 
     Args:
         labels: int [N] in [0, num_classes), or float [N, num_classes]; without classes `None` or
-            [N, 0].
+            [N, 0]. Lists do as well.
         num_classes: int >= 0.
 
     Returns: float32 [N, num_classes]; `None` without classes.
     Raises: ValueError: if the shape, the type or a class number does not fit.
     """
+    if isinstance(labels, (list, tuple)):
+        labels = np.asarray(labels)
     if labels is None or (len(labels.shape) == 2 and labels.shape[1] == 0):
         if num_classes:
             raise ValueError(
@@ -99,6 +101,18 @@ def check_cutoff(cutoff, num_ws):
         raise ValueError(
             f"`truncation_cutoff` must be `None` or an int in [0, {num_ws}], the number of layers "
             f"that take a style. Received: truncation_cutoff={cutoff!r}"
+        )
+
+
+def check_truncation(truncation):
+    """Raises `ValueError` unless it is a tensor or a finite number."""
+    if tf.is_tensor(truncation):
+        return
+    number = isinstance(truncation, (int, float, np.number)) and not isinstance(truncation, bool)
+    if not number or not np.isfinite(truncation):
+        raise ValueError(
+            "`truncation` must be a finite number, such as 0.7; 1 leaves w as it is. "
+            f"Received: truncation={truncation!r}"
         )
 
 
@@ -211,6 +225,7 @@ class StyleMapping(keras.layers.Layer):
         if self.num_ws is None:
             return w
         check_cutoff(truncation_cutoff, self.num_ws)
+        check_truncation(truncation)
         if not tf.is_tensor(truncation) and truncation == 1.0:
             return tf.repeat(w[:, tf.newaxis], self.num_ws, 1)
         return self._truncated(w, truncation, truncation_cutoff)

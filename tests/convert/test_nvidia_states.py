@@ -90,6 +90,11 @@ def test_rows_name_the_network(shared, tmp_path):
     assert held == {"generator_ema"}
 
 
+def test_another_family_is_refused_though_the_discriminator_is_the_same(shared):
+    with pytest.raises(WeightsError, match=r"family \['stylegan3'\]. .* family='stylegan2'"):
+        ganzoo.load(shared / "parity/stylegan/sg3_t_64/network.pkl", family="stylegan2")
+
+
 def test_other_layouts_are_left_alone(shared):
     tree = reader.load(shared / "parity/stylegan/sg3_t_64/network.pkl")["G_ema"]
     for other in (tree, {"mapping.w_avg": np.zeros(3)}, {CONV: np.zeros(1)}, []):

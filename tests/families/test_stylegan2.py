@@ -365,6 +365,8 @@ def test_bad_arguments(arguments, words):
         (lambda g: g.mapping(np.zeros((2, 6)), [0, 3]), "in [0, 3). Received: 3"),
         (lambda g: g.mapping(np.zeros((2, 6)), [0, 1], 0.5, 99), "an int in [0, "),
         (lambda g: g.mapping(np.zeros((2, 6)), [0, 1], 0.5, -1), "`truncation_cutoff` must be"),
+        (lambda g: g.mapping(np.zeros((2, 6)), [0, 1], "0.5"), "Received: truncation='0.5'"),
+        (lambda g: g.generate(1, truncation=np.nan), "a finite number, such as 0.7"),
         (lambda g: g.synthesis(np.zeros((2, 3, 8))), "[N, num_ws, style_dim] = "),
         (lambda g: g.synthesis(np.zeros((2, g.num_ws, 7))), "[N, num_ws, style_dim] = "),
         (lambda g: g.synthesis(np.zeros((2, g.num_ws, 8)), noise="some"), "`noise` must be one"),
@@ -385,3 +387,9 @@ def test_unconditional_networks_take_empty_labels_only():
     assert gan.generator.generate(latents=z, labels=empty).shape == (2, 16, 16, 3)
     with pytest.raises(ValueError, match="there are no classes here"):
         gan.generator.mapping(z, [0, 1])
+
+
+def test_discriminators_take_lists_of_labels():
+    gan, x = small(), np.zeros((2, 8, 8, 2), "float32")
+    np.testing.assert_array_equal(gan.discriminator((x, [0, 2])),
+                                  gan.discriminator((x, np.array([0, 2]))))
