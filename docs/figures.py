@@ -58,17 +58,19 @@ def directions(generator, classifier):
 
 
 def plot_of_runs(folder):
-    """A curve for each run: what `fit` measured, and ADA's probability; needs matplotlib."""
+    """A curve for each run: what `fit` measured, the discriminator's loss without penalties, and
+    ADA's probability; needs matplotlib.
+    """
     from matplotlib.figure import Figure
 
     logs = {path.parent: list(csv.DictReader(path.open())) for path in folder.rglob("log.csv")}
     names = [name for name in next(iter(logs.values()))[0] if name.startswith(("fid", "coverage"))]
-    names += ["ada_p"]
+    names += ["discriminator/adversarial", "ada_p"]
     figure = Figure(figsize=(4 * len(names), 3), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names)), names):
         for run, rows in sorted(logs.items()):
             if name in rows[0]:
-                axes.plot(_images(run, rows), [float(row[name]) for row in rows], label=_of(run))
+                axes.plot(_images(run, rows), [float(row[name]) for row in rows], label=run.name)
         axes.set_title(name)
         axes.set_xlabel("thousands of images seen")
         axes.set_ylim(bottom=0)
@@ -80,12 +82,6 @@ def _images(run, rows):
     """Thousands of images at the end of each epoch."""
     settings = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["settings"]
     return [(int(row["epoch"]) + 1) * settings["epoch_images"] / 1000 for row in rows]
-
-
-def _of(run):
-    """The recipe's variant, or its name."""
-    name = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["recipe"]
-    return name.partition(":")[2] or name
 
 
 def main():
