@@ -263,6 +263,7 @@ class GAN(keras.Model):
         self.check_batch(_first(x, y))
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns that it cannot, on its own default
+            x = _untuned(x)
         return super().fit(x, y, **kwargs)
 
     def make_train_function(self, force=False):
@@ -360,6 +361,18 @@ class GAN(keras.Model):
         optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
         for term, value in losses.items():
             self._trackers[f"{phase.name}/{term}"].update_state(value)
+
+
+def _untuned(dataset):
+    """Without tf.data's autotuning, unless its options ask for it.
+
+    At the end of an epoch the tuning thread sleeps on, up to as long as the epoch took, and `fit`
+    waits for it. `num_parallel_calls=tf.data.AUTOTUNE` then means all cores.
+    """
+    options = tf.data.Options()
+    if dataset.options().autotune.enabled is None:
+        options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _first(x, y):

@@ -269,6 +269,17 @@ def test_two_fits_are_one():
     assert iterations(a) == iterations(c) == (2, 8)
 
 
+@pytest.mark.parametrize("asked", [None, True])
+def test_data_sets_are_not_tuned_unless_asked(monkeypatch, asked):
+    given = []
+    monkeypatch.setattr(keras.Model, "fit", lambda gan, x, *args, **kwargs: given.append(x))
+    data, options = batches(POINTS, 2, 4), tf.data.Options()
+    if asked:
+        options.autotune.enabled = True
+    tiny().fit(data.with_options(options))
+    assert given[0].options().autotune.enabled is bool(asked)
+
+
 def test_loaded_weights_bring_their_step(tmp_path):
     gan, other = tiny(critic_steps=3), tiny(critic_steps=3)
     train(gan, 1)
