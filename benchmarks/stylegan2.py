@@ -3,6 +3,7 @@
     python benchmarks/stylegan2.py   # all of these
     python benchmarks/stylegan2.py synthesis [--pairs 5] [--runs 5] [--case SIDE:BATCH ...]
     python benchmarks/stylegan2.py train [--pairs 5] [--batch 8] [--cycles 1] [--channel-base 8192]
+                                      [--torch scaled_channels_last]
     python benchmarks/stylegan2.py memory [--side 1024]
     python benchmarks/stylegan2.py cold [--pairs 5] [--side 256]
 
@@ -290,11 +291,16 @@ def compare(kind, given, unit):
         pair_runs(kind, given, unit)
 
 
-def pair_runs(kind, given, unit):
+def fastest(kind, given, unit):
+    """PyTorch's fastest form, by one run of each."""
     trial = {variant: run(kind, given, variant)[unit] for variant in TORCH[kind]}
-    best = min(trial, key=trial.get)
     shown = {variant: round(value, 3) for variant, value in trial.items()}
     print(f"PyTorch, one run each, {unit}: {shown}", flush=True)
+    return min(trial, key=trial.get)
+
+
+def pair_runs(kind, given, unit):
+    best = given.torch or fastest(kind, given, unit)
     ours, theirs = [], []
     for pair in range(given.pairs):
         for side in ("ganzoo", best) if pair % 2 == 0 else (best, "ganzoo"):
@@ -328,6 +334,7 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--cycles", type=int, default=1)
     parser.add_argument("--channel-base", type=int)
+    parser.add_argument("--torch", help="PyTorch's form; without it, the fastest of one run each")
     for hidden in ("--variant", "--folder"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -338,6 +345,9 @@ def main():
         return
     if given.kind not in (None, *KINDS):
         parser.error(f"kind is one of {KINDS}. Received: {given.kind!r}")
+    forms = TORCH.get(given.kind, ())
+    if given.torch is not None and given.torch not in forms:
+        parser.error(f"--torch of {given.kind!r} is one of {forms}. Received: {given.torch!r}")
     for kind in KINDS if given.kind is None else [given.kind]:
         measure(argparse.Namespace(**{**vars(given), "kind": kind}))
 
