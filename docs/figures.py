@@ -4,7 +4,7 @@
 
 Models without styles get a path, and directions if they draw avatars. Where the logs of other runs
 are kept in folders of that one, as those of a control, `runs.png` shows what was measured while
-they were trained.
+they were trained; so it does in a folder that holds such runs only.
 """
 
 import csv
@@ -63,7 +63,8 @@ def plot_of_runs(folder):
     """
     from matplotlib.figure import Figure
 
-    logs = {path.parent: list(csv.DictReader(path.open())) for path in folder.rglob("log.csv")}
+    found = [*folder.glob("log.csv"), *folder.glob("*/log.csv")]
+    logs = {path.parent: list(csv.DictReader(path.open())) for path in found}
     names = [name for name in next(iter(logs.values()))[0] if name.startswith(("fid", "coverage"))]
     names += ["discriminator/adversarial", "ada_p"]
     figure = Figure(figsize=(4 * len(names), 3), layout="constrained")
@@ -87,8 +88,8 @@ def _images(run, rows):
 def main():
     (name,) = sys.argv[1:]
     folder = ROOT / "docs" / "models" / name
-    if list(folder.glob("*/log.csv")):
-        plot_of_runs(folder)
+    for runs in sorted({path.parent.parent for path in folder.glob("**/*/log.csv")}):
+        plot_of_runs(runs)
     for file, picture in figures(name):
         path = folder / f"{file}.png"
         picture = editing.enlarge(picture[np.newaxis], SCALE)[0]
