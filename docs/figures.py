@@ -80,9 +80,11 @@ def plot_of_runs(folder):
 
 
 def _images(run, rows):
-    """Thousands of images at the end of each epoch."""
-    settings = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["settings"]
-    return [(int(row["epoch"]) + 1) * settings["epoch_images"] / 1000 for row in rows]
+    """Thousands of images at the end of each epoch; steps are rounded up in an epoch, so that a run
+    sees a little more than its recipe says.
+    """
+    seen = json.loads((run / "result.json").read_text(encoding="utf-8"))["images_seen"]
+    return [(int(row["epoch"]) + 1) * seen / len(rows) / 1000 for row in rows]
 
 
 def main():
