@@ -20,6 +20,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ganzoo.errors import PackageError
+
 PACKAGES = {"dicebear-core": "10.7.0", "dicebear-styles": "10.6.0", "resvg-py": "0.5.0"}
 STYLES = ("pixel-art", "avataaars")
 SIZES = (32, 64, 128)
@@ -66,10 +68,6 @@ _FLAT = {
     "eyesColor": "#ffffff",
     "mouthColor": "#ffffff",
 }
-
-
-class PackageError(ImportError):
-    """The packages that draw avatars are missing, or of versions that draw other pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.errors import DatasetNotFoundError
+
 IN_MEMORY_BYTES = 1 << 30
 SHUFFLE_BUFFER = 4096  # examples; TFDS already wrote its records in shuffled order
 
@@ -36,10 +38,6 @@ _MIXTURES = {
 _RESIZE_METHODS = ("area", "bicubic", "bilinear", "lanczos3", "lanczos5", "nearest")
 _IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 _ENDLESS = 1 << 62  # epochs
-
-
-class DatasetNotFoundError(ValueError):
-    """The data set is unknown, or is not on this machine and could not be fetched."""
 
 
 # ---------------------------------------------------------------------------- what to read

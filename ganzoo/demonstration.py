@@ -8,9 +8,9 @@ import time
 import keras
 import numpy as np
 
-from ganzoo import callbacks, data, hub
+from ganzoo import callbacks, data, hub, resources
 
-SAMPLE = pathlib.Path(__file__).parent / "data_samples" / "fashion_mnist_2000.npz"
+SAMPLE = resources.SAMPLES / "fashion_mnist_2000.npz"
 FOOTWEAR = (5, 7, 9)  # sandal, sneaker, ankle boot
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, from a name to its weights to a measurement, one type for each next step.
+"""Every exception of the package, one type for each next step.
 
 Every message names the file, URL or value, what was expected, what was found and what to do. All
 are `ValueError`s, so that a caller who does not care for the kind catches one type; the command
@@ -7,7 +7,7 @@ line turns each into one line and exit code 2.
 
 
 class GanzooError(ValueError):
-    """Base of this module's errors."""
+    """Base of every error of this package."""
 
 
 class UnknownModelError(GanzooError):
@@ -93,3 +93,34 @@ class UnlikeStatisticsError(MetricError):
 
 class StatisticsFileError(MetricError):
     """A file of statistics that is damaged, foreign, or not the published one."""
+
+
+class UnlikeRecordsError(MetricError):
+    """Records of different protocols were compared; the message names what differs."""
+
+
+class RecordFileError(MetricError):
+    """A file that holds no records, or one that is damaged."""
+
+
+class MeasureError(GanzooError):
+    """It is not known what a model is to be measured with; the message says what to give."""
+
+
+# --- data, training, editing
+
+
+class DatasetNotFoundError(GanzooError):
+    """The data set is unknown, or is not on this machine and could not be fetched."""
+
+
+class PackageError(GanzooError, ImportError):
+    """Optional packages are missing, or of versions that give other results."""
+
+
+class RecipeError(GanzooError):
+    """A recipe that cannot be read, is not valid, or differs from the one its folder holds."""
+
+
+class EditingError(GanzooError):
+    """An edit that this generator, space or image does not allow; the message says what it does."""

@@ -34,6 +34,7 @@ import time
 import urllib.parse
 import uuid
 
+from ganzoo import resources
 from ganzoo.errors import (
     AccessError,
     CacheError,
@@ -45,7 +46,6 @@ from ganzoo.errors import (
     WrongBodyError,
 )
 
-HERE = pathlib.Path(__file__).parent
 HUB = "https://huggingface.co"
 TRIES = 5  # without a new byte
 HUB_TRIES = 4
@@ -161,7 +161,7 @@ def _file_of(mirror, wanted):
 
 
 def _packaged(name, wanted):
-    file = _File(HERE / "weights", name, f"the packaged {name!r}", **wanted)
+    file = _File(resources.WEIGHTS, name, f"the packaged {name!r}", **wanted)
     if not file.path.is_file():
         raise MissingFileError(f"{str(file.path)!r} is not there; reinstall keras-ganzoo")
     file.check(file.path, sha256_of(file.path), "Reinstall keras-ganzoo")

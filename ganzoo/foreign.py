@@ -11,16 +11,15 @@ import dataclasses
 import importlib
 import pathlib
 
-from ganzoo import families
+from ganzoo import families, resources
 from ganzoo.errors import WeightsError
 
-CONVERT = pathlib.Path(__file__).parent / "convert"
 ORDERS = ("rgb", "bgr")
 
 
 def sources() -> dict:
     """{name: module} of `convert/`: those that recognise a foreign layout."""
-    names = sorted(path.stem for path in CONVERT.glob("[!_]*.py"))
+    names = sorted(path.stem for path in resources.CONVERT.glob("[!_]*.py"))
     modules = {name: importlib.import_module(f"ganzoo.convert.{name}") for name in names}
     asked = {"recognise", "recognise_networks"}
     return {name: module for name, module in modules.items() if asked & set(vars(module))}

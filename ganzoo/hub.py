@@ -23,7 +23,7 @@ import re
 import warnings
 import zipfile
 
-from ganzoo import families, fetch
+from ganzoo import families, fetch, resources
 from ganzoo.errors import (
     CacheError,
     CheckpointError,
@@ -35,7 +35,6 @@ from ganzoo.errors import (
     WeightsError,
 )
 
-HERE = pathlib.Path(__file__).parent
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INITIAL = "initial weights"
 LARGEST_CONFIG = 1 << 26  # bytes
@@ -49,7 +48,7 @@ READABLE = ".pth .pt .ckpt .bin .tar .pkl .npz .npy .h5 .keras .safetensors".spl
 @functools.cache
 def manifest() -> dict[str, dict]:
     """Every published model: {name: row}, see `weights_manifest.schema.json`."""
-    return json.loads((HERE / "weights_manifest.json").read_text("utf-8"))
+    return json.loads(resources.MANIFEST.read_text("utf-8"))
 
 
 def full_name(name: str) -> str:
@@ -419,7 +418,7 @@ def _conversion_key(place, family):
         asked = [file.get(key) for key in ("converter", "pick", "channel_order")]
         digest.update(f"{known} {asked} ".encode())
     digest.update(f"{family} {json.dumps(row.get('config'))}".encode())
-    for source in sorted((HERE / "convert").glob("*.py")):
+    for source in sorted(resources.CONVERT.glob("*.py")):
         digest.update(source.read_bytes())
     return f"{name}-{digest.hexdigest()[:24]}"
 
@@ -642,7 +641,7 @@ def _filled(row, arrays, origin, overrides):
 def _altered(gan, held, origin, overrides):
     """As `_filled`, of a model that was converted just now."""
     from ganzoo import publish
-    from ganzoo.convert.table import addresses
+    from ganzoo.addresses import addresses
 
     arrays = _InMemory(
         {
@@ -661,7 +660,7 @@ class _InMemory(dict):
 
 def _wanted(networks, arrays):
     """{key: variable} of the networks of which `arrays` holds something."""
-    from ganzoo.convert.table import addresses
+    from ganzoo.addresses import addresses
 
     held = _networks_of(arrays)
     return {

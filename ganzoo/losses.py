@@ -14,11 +14,12 @@ Conventions of all kinds:
   finished training should show.
 """
 
-import difflib
 import math
 
 import keras
 from keras import ops
+
+from ganzoo.checks import check_choice
 
 
 def _wide(logits):
@@ -46,16 +47,6 @@ def _check_label(name, label):
         )
     return float(label)
 
-
-def _check_choice(name, value, legal):
-    if value not in legal:
-        near = difflib.get_close_matches(str(value), legal, n=3)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(map(repr, legal))}. "
-            f"Received: {name}={value!r}.{hint}"
-        )
-    return value
 
 
 class AdversarialLoss:
@@ -380,8 +371,8 @@ class FDivergence(AdversarialLoss):
     GENERATOR_OBJECTIVES = ("minimax", "alternative")
 
     def __init__(self, divergence="kl", *, generator_objective="minimax"):
-        self.divergence = _check_choice("divergence", divergence, self.DIVERGENCES)
-        self.generator_objective = _check_choice(
+        self.divergence = check_choice("divergence", divergence, self.DIVERGENCES)
+        self.generator_objective = check_choice(
             "generator_objective", generator_objective, self.GENERATOR_OBJECTIVES
         )
 
@@ -445,4 +436,4 @@ def get(identifier):
             f"{', '.join(map(repr, NAMES))}. Received: identifier={identifier!r}. "
             "A class has to be called first: `Hinge()`."
         )
-    return _BY_NAME[_check_choice("identifier", identifier, NAMES)]()
+    return _BY_NAME[check_choice("identifier", identifier, NAMES)]()

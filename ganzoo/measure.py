@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from ganzoo import fetch, hub
-from ganzoo.errors import GanzooError
+from ganzoo.errors import MeasureError
 from ganzoo.metrics.records import Record
 
 COUNT = 10_000
@@ -28,10 +28,6 @@ CLASSIFIERS = {
     "avatars/pixel_art_32": "avatars-32",
 }
 FEATURES = (*CLASSIFIERS.values(), "inception", "inception-clean", "inception-torch")
-
-
-class MeasureError(GanzooError):
-    """It is not known what a model is to be measured with; the message says what to give."""
 
 
 def measure(

@@ -14,9 +14,9 @@ import sys
 import tempfile
 import time
 
-from ganzoo import fetch, hub
+from ganzoo import fetch, hub, resources
 from ganzoo.errors import AccessError, DownloadError, OfflineError
-from ganzoo.hub import CONFIG, HERE, INITIAL, WEIGHTS
+from ganzoo.hub import CONFIG, INITIAL, WEIGHTS
 
 CARD, SAMPLES, LICENSE = "README.md", "samples.png", "LICENSE"
 SCRATCH = ".ganzoo-"  # folders inside the model's, from which finished files are moved
@@ -209,7 +209,7 @@ def _save(gan, folder, facts, *, name, text=None, networks=None, dtype="float32"
         (scratch / CARD).write_text(card, "utf-8")
         published = hub.manifest().get(_source(gan), {})
         if "license_file" in published:  # whoever passes the weights on must pass it on
-            shutil.copyfile(HERE / "weights" / published["license_file"], scratch / LICENSE)
+            shutil.copyfile(resources.WEIGHTS / published["license_file"], scratch / LICENSE)
     return folder
 
 
@@ -245,7 +245,7 @@ def _chosen(gan, networks, dtype):
 def _write_model(gan, folder, networks, dtype):
     import safetensors.numpy
 
-    from ganzoo.convert.table import addresses
+    from ganzoo.addresses import addresses
 
     arrays = {}
     for name in networks:
@@ -551,7 +551,7 @@ def ship(gan, name, *, networks, facts, dtype="float16", folder=None) -> dict:
 
     Returns: the row. The manifest's other rows stay as they are.
     """
-    folder = HERE if folder is None else pathlib.Path(folder)
+    folder = resources.PACKAGE if folder is None else pathlib.Path(folder)
     (folder / "weights").mkdir(exist_ok=True)
     path = folder / "weights" / f"{name}.safetensors"
     with tempfile.TemporaryDirectory() as scratch:

@@ -28,8 +28,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ganzoo import callbacks, publish
+from ganzoo import callbacks, publish, resources
 from ganzoo.data import Dataset, stream
+from ganzoo.errors import RecipeError
 from ganzoo.gan import GAN
 
 SCALARS = ("batch_size", "images", "epoch_images", "dtype", "seed")
@@ -37,10 +38,6 @@ DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 BACKUP = "backup/latest.weights.h5"
 MAX_CHANGES_SHOWN = 10
 NUMBERED = re.compile(r"optimizers\..*\.name")  # by Keras, in the order of construction
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be read, is not valid, or differs from the one its folder holds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,7 +125,7 @@ def _package():
     try:
         return importlib.import_module("ganzoo.recipes")
     except ModuleNotFoundError:
-        file = pathlib.Path(__file__).parent.parent / "recipes" / "__init__.py"
+        file = resources.RECIPES / "__init__.py"
         spec = importlib.util.spec_from_file_location(
             "ganzoo.recipes", file, submodule_search_locations=[str(file.parent)]
         )
@@ -489,7 +486,7 @@ def environment() -> dict:
     """Versions, commit and device, for the record."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
-        cwd=pathlib.Path(__file__).parent, capture_output=True, text=True, check=False,
+        cwd=resources.PACKAGE, capture_output=True, text=True, check=False,
     )
     return {
         "tensorflow": tf.__version__,

@@ -21,7 +21,7 @@ import pytest
 import requests
 from hub_server import TOKEN, Fault, HubServer
 
-from ganzoo import errors, fetch
+from ganzoo import errors, fetch, resources
 
 DATA = random.Random(0).randbytes(1_500_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -487,7 +487,7 @@ def test_a_damaged_mirror_is_passed_over(hub, url):
 
 
 def test_packaged_files(hub, monkeypatch, tmp_path, url):
-    monkeypatch.setattr(fetch, "HERE", tmp_path / "package")
+    monkeypatch.setattr(resources, "WEIGHTS", tmp_path / "package" / "weights")
     packaged = tmp_path / "package" / "weights" / "a.safetensors"
     with pytest.raises(errors.MissingFileError, match="reinstall"):
         fetch.fetch(entry({"package": "a.safetensors"}), "m")

@@ -10,8 +10,8 @@ from harness import assert_same_weights
 
 import ganzoo
 from ganzoo import foreign, hub, publish
+from ganzoo.addresses import addresses
 from ganzoo.convert import reader
-from ganzoo.convert.table import addresses
 from ganzoo.ema import EMA
 from ganzoo.errors import HashError, MissingFileError, WeightsError
 from ganzoo.families.cgan import CGAN

@@ -13,7 +13,7 @@ import pytest
 from hub_server import HubServer
 
 import ganzoo
-from ganzoo import errors, fetch, foreign, hub, publish
+from ganzoo import errors, fetch, foreign, hub, publish, resources
 from ganzoo.families.dcgan import DCGAN
 
 FACES = "dcgan-digiface-64"
@@ -104,9 +104,9 @@ def test_a_damaged_conversion_is_made_anew(row):
 
 def test_a_changed_converter_converts_anew(row, monkeypatch, tmp_path):
     ganzoo.load_generator("web")
-    shutil.copytree(hub.HERE / "convert", tmp_path / "convert")
+    shutil.copytree(resources.CONVERT, tmp_path / "convert")
     (tmp_path / "convert/dcgan.py").write_text("# another version\n")
-    monkeypatch.setattr(hub, "HERE", tmp_path)
+    monkeypatch.setattr(resources, "CONVERT", tmp_path / "convert")
     forbid_conversion(monkeypatch)
     with pytest.raises(AssertionError, match="converted again"):
         ganzoo.load_generator("web")

@@ -10,7 +10,7 @@ import pytest
 
 import ganzoo
 from ganzoo import errors, hub, publish
-from ganzoo.convert.table import addresses
+from ganzoo.addresses import addresses
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
 

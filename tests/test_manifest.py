@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ganzoo
-from ganzoo import errors, foreign, hub, publish
+from ganzoo import errors, foreign, hub, publish, resources
 from ganzoo.metrics import classifier
 
 FILE_LIMIT, PACKAGE_LIMIT = 8_000_000, 40_000_000  # bytes
@@ -26,14 +26,14 @@ PLANNED = {name: row for name, row in ROWS.items() if row["status"] == "planned"
 FREE = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "MIT"}
 NOT_FREE = {"CC-BY-NC-4.0", "Nvidia Source Code License-NC"}
 PLAIN_HTTP = {"efrosgans.eecs.berkeley.edu"}  # publishers who offer nothing else
-FAMILIES = {path.stem for path in (hub.HERE / "families").glob("[!_]*.py")}
+FAMILIES = {path.stem for path in resources.FAMILIES.glob("[!_]*.py")}
 each_row = pytest.mark.parametrize("name", sorted(SHIPPED))
 
 
 def file_of(name):
     (file,) = ROWS[name]["files"]
     (mirror,) = file["mirrors"]
-    return file, hub.HERE / "weights" / mirror["package"]
+    return file, resources.WEIGHTS / mirror["package"]
 
 
 def plain(value):
@@ -44,7 +44,7 @@ def test_there_are_rows_in_order(root):
     text = (root / "weights_manifest.json").read_text("utf-8")
     assert ROWS and list(ROWS) == sorted(ROWS)
     assert text == json.dumps(ROWS, indent=2, ensure_ascii=False) + "\n"
-    assert text == (hub.HERE / "weights_manifest.json").read_text("utf-8")
+    assert text == resources.MANIFEST.read_text("utf-8")
 
 
 # --- every row
@@ -285,7 +285,7 @@ def test_file_is_as_the_row_says(name):
 
 def test_the_package_stays_small():
     assert sum(file_of(name)[0]["bytes"] for name in SHIPPED) <= PACKAGE_LIMIT
-    folder = hub.HERE / "weights"
+    folder = resources.WEIGHTS
     assert sum(path.stat().st_size for path in folder.rglob("*")) <= PACKAGE_LIMIT
     published = {file_of(name)[1].name for name in SHIPPED}
     published |= {f"{name}-classifier.safetensors" for name in classifier.SHIPPED}
@@ -296,7 +296,7 @@ def test_the_package_stays_small():
 def test_licence_and_sources(name):
     row = SHIPPED[name]
     if "license_file" in row:
-        assert len((hub.HERE / "weights" / row["license_file"]).read_text("utf-8")) > 100
+        assert len((resources.WEIGHTS / row["license_file"]).read_text("utf-8")) > 100
     else:
         assert row["recipe"], "weights that were not made here come with their licence's text"
     if row["recipe"]:

@@ -12,7 +12,7 @@ import pytest
 from hub_server import TOKEN, Fault, HubServer
 
 import ganzoo
-from ganzoo import cards, errors, hub, publish
+from ganzoo import cards, errors, hub, publish, resources
 from ganzoo.ema import EMA
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
@@ -280,7 +280,7 @@ def test_what_was_never_trained_is_said_and_the_licence_goes_along(tmp_path):
     folder = ganzoo.load(FACES).save_pretrained(tmp_path / "a")
     text = (folder / "README.md").read_text()
     assert "| networks in the file | discriminator (initial weights), generator (float32)" in text
-    licence = (hub.HERE / "weights" / hub.manifest()[FACES]["license_file"]).read_bytes()
+    licence = (resources.WEIGHTS / hub.manifest()[FACES]["license_file"]).read_bytes()
     assert (folder / "LICENSE").read_bytes() == licence
 
 
@@ -482,7 +482,7 @@ def test_push_a_published_model(server):
     )
     publish.push(FACES, "org/faces")
     row = hub.manifest()[FACES]
-    licence = (hub.HERE / "weights" / row["license_file"]).read_bytes()
+    licence = (resources.WEIGHTS / row["license_file"]).read_bytes()
     assert server.repos["org/faces"]["LICENSE"] == licence
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ganzoo.addresses import addresses
+
 MAX_FAULTS_SHOWN = 10
 
 # Transforms: PyTorch layouts to Keras layouts. None flips a kernel.
@@ -192,31 +194,6 @@ class Recognised:
 
 
 # Networks
-
-
-def addresses(network):
-    """The variables of a network by address, without the states of seed generators.
-
-    Args: network: built `keras.Model` or `keras.Layer`.
-    Returns: dict from address to variable, in the order of `network.weights`.
-    Raises: ValueError: if two variables share an address.
-    """
-    prefix = f"{network.name}/"
-    found, shared = {}, []
-    for variable in network.weights:
-        if "seed_generator" in variable.path:
-            continue
-        address = variable.path.removeprefix(prefix)
-        if address in found:
-            shared.append(address)
-        found[address] = variable
-    if shared:
-        raise ValueError(
-            "Expected one variable per address, since addresses are the keys of checkpoints; "
-            f"give the layers of `{network.name}` distinct names. "
-            f"Received: shared addresses={shared[:MAX_FAULTS_SHOWN]}"
-        )
-    return found
 
 
 def assign(network, arrays, table):

@@ -4,14 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ganzoo.errors import GanzooError
+from ganzoo.errors import EditingError
 from ganzoo.generator import Generator, StyleGenerator
 
 SPACES = ("w", "z")
-
-
-class EditingError(GanzooError):
-    """An edit that this generator, space or image does not allow; the message says what it does."""
 
 
 def check_generator(generator):

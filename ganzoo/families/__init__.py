@@ -6,15 +6,14 @@ import difflib
 import functools
 import importlib
 import inspect
-import pathlib
 
-FOLDER = pathlib.Path(__file__).parent
+from ganzoo import resources
 
 
 @functools.cache
 def names() -> tuple[str, ...]:
     """The families that exist, sorted."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("[!_]*.py")))
+    return tuple(sorted(path.stem for path in resources.FAMILIES.glob("[!_]*.py")))
 
 
 def module_of(family: str):

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.checks import check_choice
 from ganzoo.ema import EMA
 from ganzoo.generator import MappedGenerator, canvas
 from ganzoo.latent_gan import LatentGAN
@@ -220,7 +221,7 @@ class StyleGAN3Generator(MappedGenerator):
 
         Args: averages: `"move"` (running averages take in this batch first) or `"keep"`.
         """
-        move = _check_choice("averages", averages, ("move", "keep")) == "move"
+        move = check_choice("averages", averages, ("move", "keep")) == "move"
         ws = self.styles(latents, label, update_average=move)
         return self.get_layer("synthesis")(ws, update_magnitude=move)
 
@@ -229,13 +230,7 @@ class StyleGAN3Generator(MappedGenerator):
 
 
 def _configuration(equivariance):
-    return CONFIGURATIONS[_check_choice("equivariance", equivariance, tuple(CONFIGURATIONS))]
-
-
-def _check_choice(name, value, legal):
-    if value not in legal:
-        raise ValueError(f"`{name}` must be one of {legal}. Received: {name}={value!r}")
-    return value
+    return CONFIGURATIONS[check_choice("equivariance", equivariance, tuple(CONFIGURATIONS))]
 
 
 def motion(translate=(0.0, 0.0), angle=0.0) -> np.ndarray:

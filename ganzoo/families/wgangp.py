@@ -19,6 +19,7 @@ its doubled generator batch; the other networks of `gan_64x64.py`.
 
 import keras
 
+from ganzoo.checks import check_choice
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.convolution import blocks_of
@@ -57,11 +58,6 @@ def published_widths(networks: str, image_size: int) -> tuple[int, int]:
     """(generator, critic) widths in the source's script; 64 for sizes that it does not have."""
     return WIDTHS.get((networks, image_size), (64, 64))
 
-
-def _check_choice(name, value, legal):
-    if value not in legal:
-        raise ValueError(f"`{name}` must be one of {legal}. Received: {name}={value!r}")
-    return value
 
 
 def _check_mimicry(image_size, width):
@@ -261,8 +257,8 @@ class WGANGPGenerator(Generator):
         name="generator",
         **kwargs,
     ):
-        build = GENERATORS[_check_choice("networks", networks, NETWORKS)]
-        factory = GENERATOR_NORMS[_check_choice("norm", norm, tuple(GENERATOR_NORMS))]
+        build = GENERATORS[check_choice("networks", networks, NETWORKS)]
+        factory = GENERATOR_NORMS[check_choice("norm", norm, tuple(GENERATOR_NORMS))]
         # Graph
         with keras.name_scope(name):
             latents = keras.Input((latent_dim,), name="latents")
@@ -307,8 +303,8 @@ class WGANGPDiscriminator(keras.Model):
         name="discriminator",
         **kwargs,
     ):
-        build = CRITICS[_check_choice("networks", networks, NETWORKS)]
-        factory = CRITIC_NORMS[_check_choice("norm", norm, tuple(CRITIC_NORMS))]
+        build = CRITICS[check_choice("networks", networks, NETWORKS)]
+        factory = CRITIC_NORMS[check_choice("norm", norm, tuple(CRITIC_NORMS))]
         # Graph
         with keras.name_scope(name):
             images = keras.Input((image_size, image_size, channels), name="images")
@@ -366,7 +362,7 @@ class WGANGP(LatentGAN):
         critic_steps=5,
         **kwargs,
     ):
-        published = published_widths(_check_choice("networks", networks, NETWORKS), image_size)
+        published = published_widths(check_choice("networks", networks, NETWORKS), image_size)
         if critic_width is None:
             critic_width = published[1] if width is None else width
         if width is None:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.checks import check_choice
 from ganzoo.layers.bands import Band
 from ganzoo.layers.bias_act import check_clamp, standard_normal
 from ganzoo.layers.equalized import EqualizedDense
@@ -361,8 +362,8 @@ class AliasFreeConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        _check_choice("activation", activation, ("leaky_relu", "linear"))
-        _check_choice("lowpass", lowpass, tuple(LOWPASS))
+        check_choice("activation", activation, ("leaky_relu", "linear"))
+        check_choice("lowpass", lowpass, tuple(LOWPASS))
         self.filters, self.source, self.target = filters, source, target
         self.kernel_size, self.filter_size = kernel_size, filter_size
         self.oversampling, self.activation, self.lowpass = oversampling, activation, lowpass
@@ -465,8 +466,3 @@ class AliasFreeConv2D(keras.layers.Layer):
             "clamp": self.clamp,
             "magnitude_beta": self.magnitude_beta,
         }
-
-
-def _check_choice(name, value, legal):
-    if value not in legal:
-        raise ValueError(f"`{name}` must be one of {legal}. Received: {name}={value!r}")

@@ -215,7 +215,7 @@ def save_classifier(network, path) -> str:
     """Writes a classifier with kernels in half precision; returns the file's sha256."""
     from safetensors.numpy import save_file
 
-    from ganzoo.convert.table import addresses
+    from ganzoo.addresses import addresses
 
     arrays = {}
     for address, variable in addresses(network).items():

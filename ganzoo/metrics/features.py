@@ -377,8 +377,8 @@ def _key(files):
 def _convert(network, folder, files, convert):
     from safetensors.numpy import save_file
 
+    from ganzoo.addresses import addresses
     from ganzoo.convert import reader
-    from ganzoo.convert.table import addresses
 
     convert(network, *(reader.read(path) for path, _ in files))
     arrays = {f"{network.name}/{key}": value.numpy() for key, value in addresses(network).items()}

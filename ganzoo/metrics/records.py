@@ -16,7 +16,8 @@ import pathlib
 import platform
 from collections.abc import Iterable, Sequence
 
-from ganzoo.metrics.arrays import MetricError
+from ganzoo import resources
+from ganzoo.errors import MetricError, RecordFileError, UnlikeRecordsError
 
 VERSION = 1
 BETTER = ("higher", "lower")
@@ -35,14 +36,6 @@ PROTOCOL = (
     "ema",
     "settings",
 )
-
-
-class UnlikeRecordsError(MetricError):
-    """Records of different protocols were compared; the message names what differs."""
-
-
-class RecordFileError(MetricError):
-    """A file that holds no records, or one that is damaged."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -325,16 +318,13 @@ def load(path) -> list[Record]:
         ) from error
 
 
-PACKAGED = pathlib.Path(__file__).parent.parent / "records"
-
-
 def of(name) -> list[Record]:
     """Records of a file, of a folder with `records.json`, or those that come with a shipped model.
 
     Raises: RecordFileError: none of these.
     """
     path = pathlib.Path(name)
-    packaged = PACKAGED / f"{name}.json"
+    packaged = resources.RECORDS / f"{name}.json"
     if path.is_dir():
         return load(path / "records.json")
     if path.exists() or not packaged.is_file():

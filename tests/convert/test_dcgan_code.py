@@ -5,8 +5,8 @@ import pytest
 from layouts import assert_images, fill, inputs, recorded
 
 import ganzoo
+from ganzoo.addresses import addresses
 from ganzoo.convert import dcgan_code
-from ganzoo.convert.table import addresses
 from ganzoo.errors import WeightsError
 from ganzoo.families.dcgan import DCGAN
 

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from ganzoo.addresses import addresses
 from ganzoo.convert import inception as convert
 from ganzoo.convert import reader
-from ganzoo.convert.table import addresses
 from ganzoo.metrics.inception import OUTPUTS, inception, select
 from ganzoo.metrics.resize import resize
 
