@@ -14,7 +14,9 @@ import tensorflow as tf
 
 HERE = pathlib.Path(__file__).resolve().parent
 STEPS, MORE = 3, 9  # before a file is saved; after it was loaded
-SIZES = {"cgan": (12, 3), "dcgan": (32, 1), "progan": (8, 3), "stylegan2": (16, 3), "wgangp": (14, 1)}
+SIZES = {
+    "cgan": (12, 3), "dcgan": (32, 1), "progan": (8, 3), "stylegan2": (16, 3), "wgangp": (14, 1)
+}
 
 
 def models():
