@@ -28,7 +28,7 @@ _HOMES = {
 }
 _MODULES = frozenset(
     "augment avatars callbacks convert data editing ema errors families gan generator growing_gan "
-    "hub latent_gan layers losses measure metrics penalties publish recipe recipes".split()
+    "hub latent_gan layers losses measure metrics penalties pictures publish recipe recipes".split()
 )
 
 

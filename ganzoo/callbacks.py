@@ -20,57 +20,14 @@ from ganzoo.metrics.evaluate import (
     needs_of,
     samples,
 )
-
-
-def grid(images, columns: int | None = None) -> np.ndarray:
-    """One picture of many: uint8 [N, H, W, C] to uint8 [rows * H, columns * W, C], row by row.
-
-    Args: columns: at most N. Defaults to the square root of N, rounded up. A last row that is not
-        full ends in black.
-    """
-    images = np.asarray(images)
-    if images.ndim != 4 or not len(images):
-        raise ValueError(
-            f"`images` must be [N, H, W, C] with N > 0. Received: shape {images.shape}"
-        )
-    columns = min(columns or math.ceil(math.sqrt(len(images))), len(images))
-    rows = math.ceil(len(images) / columns)
-    n, height, width, channels = images.shape
-    sheet = np.zeros((rows * columns, height, width, channels), "uint8")
-    sheet[:n] = images
-    sheet = sheet.reshape(rows, columns, height, width, channels)
-    sheet = sheet.transpose(0, 2, 1, 3, 4)  # rows, H, columns, W, C
-    return sheet.reshape(rows * height, columns * width, channels)
-
-
-def make_room(path) -> pathlib.Path:
-    """The path of a file to be written; makes the folder that it will lie in.
-
-    Raises: OSError: if the folder cannot be made or the path is itself a folder.
-    """
-    path = pathlib.Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    if path.is_dir():
-        raise OSError(f"{str(path)!r} is a folder; name a file in it, such as '{path}/samples.png'")
-    return path
-
-
-def _unwritable(path, error):
-    reason = error.strerror or type(error).__name__
-    return OSError(f"{str(path)!r} cannot be written ({reason}); name a file in another folder")
-
-
-def write_grid(path, images, *, columns=None) -> pathlib.Path:
-    """Writes `grid(images)` as a PNG; makes the folder. Raises: OSError: naming the path."""
-    path = make_room(path)
-    try:
-        path.write_bytes(tf.io.encode_png(grid(images, columns)).numpy())
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return path
+from ganzoo.pictures import (  # noqa: F401  (public names)
+    grid,
+    make_room,
+    pictures,
+    samples_for_grid,
+    scatter,
+    write_grid,
+)
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -116,36 +73,6 @@ class SampleGrid(keras.callbacks.Callback):
                 tf.summary.image("samples", grid(images, self.columns)[np.newaxis], step=step)
             self.writer.flush()
         return write_grid(self.folder / f"step_{step:08d}.png", images, columns=self.columns)
-
-
-def samples_for_grid(model, count, columns, seed=0) -> np.ndarray:
-    """uint8 [count, H, W, C]; row c of the grid holds class (or attribute) c, in turn."""
-    rows = np.arange(count) // columns
-    labels = None
-    if model.generator.num_classes:
-        labels = rows % model.generator.num_classes
-    elif model.generator.num_attributes:
-        labels = np.eye(model.generator.num_attributes, dtype="float32")[
-            rows % model.generator.num_attributes
-        ]
-    return pictures(model.generate(count, labels=labels, seed=seed))
-
-
-def pictures(samples) -> np.ndarray:
-    """uint8 [N, H, W, C]: images as they are, points [N, 2] as one picture."""
-    return samples if samples.ndim == 4 else scatter(samples)
-
-
-def scatter(points, *, size=256, limit=None) -> np.ndarray:
-    """uint8 [1, size, size, 1]: points float [N, 2] as white dots, [-limit, limit] on both axes."""
-    points = np.asarray(points)
-    points = points[np.isfinite(points).all(axis=1)]
-    limit = limit or max(1e-6, 1.1 * float(np.abs(points).max(initial=0.0)))
-    picture = np.zeros((1, size, size, 1), "uint8")
-    pixels = np.floor((points / limit + 1) / 2 * size).astype(int)
-    pixels = pixels[((pixels >= 0) & (pixels < size)).all(axis=1)]
-    picture[0, size - 1 - pixels[:, 1], pixels[:, 0], 0] = 255
-    return picture
 
 
 class StopOnNaN(keras.callbacks.Callback):

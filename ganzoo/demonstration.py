@@ -8,7 +8,7 @@ import time
 import keras
 import numpy as np
 
-from ganzoo import callbacks, data, hub, resources
+from ganzoo import data, hub, pictures, resources
 
 SAMPLE = resources.SAMPLES / "fashion_mnist_2000.npz"
 FOOTWEAR = (5, 7, 9)  # sandal, sneaker, ankle boot
@@ -44,11 +44,11 @@ def run(folder, seconds: int = 60) -> list[pathlib.Path]:
     """
     folder = pathlib.Path(folder)
     faces = hub.load_generator("dcgan-digiface-64").generate(64, seed=0)
-    written = [callbacks.write_grid(folder / "faces.png", faces)]
+    written = [pictures.write_grid(folder / "faces.png", faces)]
     gan = hub.load("dcgan-fashion-mnist")
-    written.append(callbacks.write_grid(folder / "before.png", gan.generate(64, seed=0)))
+    written.append(pictures.write_grid(folder / "before.png", gan.generate(64, seed=0)))
     gan.compile()
     images = data.from_arrays(footwear(), batch_size=64)
     gan.fit(images, steps_per_epoch=100, epochs=10_000, callbacks=[StopAfter(seconds)])
-    written.append(callbacks.write_grid(folder / "after.png", gan.generate(64, seed=0)))
+    written.append(pictures.write_grid(folder / "after.png", gan.generate(64, seed=0)))
     return written

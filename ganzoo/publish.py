@@ -264,13 +264,13 @@ def _write_json(path, value):
 
 def _write_samples(gan, path):
     """A square grid, at most about 1,024 pixels wide; points are one picture of a thousand."""
-    from ganzoo import callbacks
+    from ganzoo import pictures
 
     shape = gan.published.sample_shape
     columns = max(2, min(10, 1024 // max(shape[:2]))) if len(shape) == 3 else 1
     count = columns**2 if len(shape) == 3 else 1000
-    samples = callbacks.samples_for_grid(gan, count, columns)
-    callbacks.write_grid(path, samples, columns=columns)
+    samples = pictures.samples_for_grid(gan, count, columns)
+    pictures.write_grid(path, samples, columns=columns)
 
 
 def _stored(value, dtype, key):

@@ -28,7 +28,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ganzoo import callbacks, publish, resources
+from ganzoo import callbacks, pictures, publish, resources
 from ganzoo.data import Dataset, stream
 from ganzoo.errors import RecipeError
 from ganzoo.gan import GAN
@@ -283,8 +283,8 @@ def run(
     _restore(gan, folder / BACKUP)
     _fit(recipe, gan, folder, data_dir, tensorboard=tensorboard, verbose=verbose)
     publish.save(gan, folder)
-    samples = callbacks.samples_for_grid(gan, 100, 10, seed=0)
-    callbacks.write_grid(folder / "samples.png", samples, columns=10)
+    samples = pictures.samples_for_grid(gan, 100, 10, seed=0)
+    pictures.write_grid(folder / "samples.png", samples, columns=10)
     _finish(folder, gan)
     return gan
 

@@ -26,7 +26,7 @@ EAGER = {
     "audit": "errors fetch hub",
     "avatars": "numpy tensorflow_datasets errors",
     "augment": f"{KERAS} layers",
-    "callbacks": f"{KERAS} data generator metrics",
+    "callbacks": f"{KERAS} data generator metrics pictures",
     "cards": "",
     "convert.hdf5": "numpy ml_dtypes errors convert.reader",
     "convert.reader": "numpy ml_dtypes errors",
@@ -37,8 +37,8 @@ EAGER = {
     "convert.tensor_bundle": "numpy ml_dtypes errors convert.reader",
     "convert.tflib": "numpy errors convert.reader convert.table",
     "data": "numpy tensorflow errors",
-    "demonstration": f"{KERAS} callbacks data hub resources",
-    "editing": f"{KERAS} errors fetch generator callbacks metrics editing",
+    "demonstration": f"{KERAS} data hub pictures resources",
+    "editing": f"{KERAS} errors fetch generator pictures metrics editing",
     "ema": KERAS,
     "families": "resources",
     "foreign": "errors families resources",
@@ -56,8 +56,9 @@ EAGER = {
     "losses": f"{KERAS} checks",
     "metrics": f"{KERAS} errors fetch generator hub metrics addresses resources",
     "penalties": KERAS,
+    "pictures": "numpy tensorflow",
     "publish": "errors fetch hub resources",
-    "recipe": f"{KERAS} gan data callbacks metrics publish errors resources",
+    "recipe": f"{KERAS} gan data callbacks metrics pictures publish errors resources",
 }
 AT_CALL = {
     "__main__": "numpy audit callbacks editing measure publish demonstration metrics recipe tqdm",
@@ -73,7 +74,7 @@ AT_CALL = {
     "metrics": "convert data safetensors scipy sklearn PIL matplotlib",
     "hub": f"{KERAS} ml_dtypes safetensors convert foreign publish addresses",
     "recipe": "measure",
-    "publish": f"{KERAS} huggingface_hub safetensors convert callbacks cards addresses",
+    "publish": f"{KERAS} huggingface_hub safetensors convert cards pictures addresses",
 }
 CONVERT_TOOLS = {"hdf5", "reader", "table", "tensor_bundle", "tflib", "__init__"}
 

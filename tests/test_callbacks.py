@@ -1,4 +1,4 @@
-"""ganzoo.callbacks: grids are laid out as said, and the first NaN ends a training."""
+"""ganzoo.callbacks: grids of the same latents, the first NaN ends a training, the best is kept."""
 
 import keras
 import numpy as np
@@ -13,71 +13,6 @@ from ganzoo.families.vanilla_gan import VanillaGAN
 from ganzoo.metrics import records
 from ganzoo.metrics.arrays import MetricError
 from ganzoo.metrics.features import Outputs
-
-
-def tiles(count, height=2, width=3, channels=1):
-    """Image i has the value i + 1 everywhere."""
-    values = np.arange(1, count + 1, dtype="uint8").reshape(-1, 1, 1, 1)
-    return np.broadcast_to(values, (count, height, width, channels))
-
-
-@pytest.mark.parametrize(
-    ("count", "columns", "expected"),
-    [
-        (1, None, [[1]]),
-        (4, None, [[1, 2], [3, 4]]),
-        (5, None, [[1, 2, 3], [4, 5, 0]]),
-        (5, 2, [[1, 2], [3, 4], [5, 0]]),
-        (2, 10, [[1, 2]]),
-    ],
-)
-def test_grid(count, columns, expected):
-    sheet = callbacks.grid(tiles(count), columns)
-    assert sheet.dtype == np.uint8
-    np.testing.assert_array_equal(sheet[:, :, 0], np.kron(expected, np.ones((2, 3))))
-
-
-def test_grid_keeps_pixels_in_place():
-    images = np.random.RandomState(0).randint(0, 256, (6, 4, 5, 3), "uint8")
-    sheet = callbacks.grid(images, 3)
-    assert sheet.shape == (8, 15, 3)
-    np.testing.assert_array_equal(sheet[4:, 5:10], images[4])
-
-
-@pytest.mark.parametrize("shape", [(0, 2, 2, 1), (2, 2, 1), (4,)])
-def test_grid_refuses_other_ranks(shape):
-    with pytest.raises(ValueError, match=r"\[N, H, W, C\] with N > 0. Received: shape"):
-        callbacks.grid(np.zeros(shape, "uint8"))
-
-
-def test_write_grid(tmp_path):
-    path = callbacks.write_grid(tmp_path / "a" / "b.png", tiles(4, channels=3))
-    decoded = tf.io.decode_png(path.read_bytes()).numpy()
-    np.testing.assert_array_equal(decoded, callbacks.grid(tiles(4, channels=3)))
-
-
-@pytest.mark.parametrize("below", ["file/x.png", "file/deeper/x.png"])
-def test_write_grid_below_a_file(tmp_path, below):
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=f"{below}' cannot be written .*another folder"):
-        callbacks.write_grid(tmp_path / below, tiles(1))
-
-
-def test_write_grid_to_a_folder(tmp_path):
-    with pytest.raises(OSError, match="is a folder; name a file in it"):
-        callbacks.write_grid(tmp_path, tiles(1))
-
-
-def test_scatter():
-    picture = callbacks.scatter(np.array([[0.9, 0.9], [-0.9, -0.9]]), size=10, limit=1.0)
-    assert picture.shape == (1, 10, 10, 1) and picture.dtype == np.uint8
-    rows, columns = np.nonzero(picture[0, :, :, 0])
-    assert list(zip(rows, columns)) == [(0, 9), (9, 0)]  # up and to the right is positive
-    far = np.array([[5.0, 0.0], [np.nan, 0.0], [np.inf, 1.0], [0.0, 0.0]])
-    assert callbacks.scatter(far, limit=1.0).astype(bool).sum() == 1
-    assert callbacks.scatter(far).astype(bool).sum() == 2
-    assert callbacks.scatter(np.zeros((3, 2))).astype(bool).sum() == 1
-    assert callbacks.scatter(np.full((3, 2), np.nan)).sum() == 0
 
 
 def mlp(shape=(4, 4, 1)):
@@ -114,16 +49,6 @@ def test_sample_grid_for_tensorboard(tmp_path):
     grid.set_model(mlp())
     grid.write()
     assert list((tmp_path / "board").glob("events*"))
-
-
-@pytest.mark.parametrize("kind", ["num_classes", "num_attributes"])
-def test_rows_of_a_conditional_grid(kind):
-    sizes = {"num_classes": 3} if kind == "num_classes" else {"num_classes": 0, "num_attributes": 3}
-    gan = CGAN(8, 4, 4, networks="conv", **sizes)
-    samples = callbacks.samples_for_grid(gan, 10, 2, seed=1)
-    rows = np.array([0, 0, 1, 1, 2, 2, 0, 0, 1, 1])
-    labels = rows if kind == "num_classes" else np.eye(3, dtype="float32")[rows]
-    np.testing.assert_array_equal(samples, gan.generate(10, labels=labels, seed=1))
 
 
 @pytest.mark.parametrize(("every_steps", "stops_at"), [(1, 3), (2, 3), (50, 6)])

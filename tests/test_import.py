@@ -57,6 +57,7 @@ def test_dir_lists_every_public_name():
         "penalties",
         "data",
         "callbacks",
+        "pictures",
         "recipe",
         "layers",
         "hub",

@@ -4,9 +4,9 @@ import pathlib
 
 import numpy as np
 
-from ganzoo.callbacks import make_room, write_grid
 from ganzoo.editing import directions, figures, grids, projection
 from ganzoo.editing.space import EditingError
+from ganzoo.pictures import make_room, write_grid
 
 
 def seeds(text) -> list[int]:

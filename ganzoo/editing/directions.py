@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
-from ganzoo.callbacks import make_room
 from ganzoo.editing.grids import Table
 from ganzoo.editing.layers import layers_of, style_layers
 from ganzoo.editing.space import SPACES, EditingError, Space
 from ganzoo.metrics.linear_separability import surest
+from ganzoo.pictures import make_room
 
 SCALINGS = ("none", "unit")
 CUTS = ("svm", "logistic")

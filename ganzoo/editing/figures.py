@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from ganzoo.callbacks import grid, make_room, write_grid
 from ganzoo.editing.space import EditingError
+from ganzoo.pictures import grid, make_room, write_grid
 
 WHITE = 255
 SUFFIXES = (".png", ".gif", ".mp4")

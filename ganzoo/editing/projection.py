@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo import fetch
-from ganzoo.callbacks import make_room, write_grid
 from ganzoo.editing.directions import read_npz
 from ganzoo.editing.layers import style_layers
 from ganzoo.editing.space import EditingError, Space, check_generator
 from ganzoo.generator import StyleGenerator, to_uint8
+from ganzoo.pictures import make_room, write_grid
 
 SPACES = ("w", "w+")
 NOISES = ("optimize", "const", "none")
