@@ -10,6 +10,11 @@ class GanzooError(ValueError):
     """Base of every error of this package."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, for another message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class UnknownModelError(GanzooError):
     """No published model, file or folder has the name; the message lists the nearest names."""
 
@@ -27,6 +32,10 @@ class LicenseError(GanzooError):
 
 class WeightsError(GanzooError):
     """A weights file that is absent, corrupt, truncated or made for another network."""
+
+
+class UnknownFamilyError(WeightsError):
+    """The weights are of somebody's own family, whose module was not imported in this process."""
 
 
 class CheckpointError(WeightsError):

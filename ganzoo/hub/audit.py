@@ -1,12 +1,11 @@
 """Whether the files on this machine, in the package and in the cache, are what they should be."""
 
-import contextlib
 import hashlib
-import os
 import pathlib
 
-from ganzoo import fetch, hub
+from ganzoo import fetch
 from ganzoo.errors import OfflineError
+from ganzoo.hub import loading, rows
 
 
 def verify(names=None):
@@ -17,41 +16,31 @@ def verify(names=None):
     Yields: (name, {"file": path or name, "ok": bool, "message": str}) for each file.
     """
     seen = set()
-    with _looking_only():
-        entries = [] if names is not None else [e for e in fetch.entries() if not e["partial"]]
-        kept = [e for e in entries if e["kind"] == "converted"]
-        # Looked at first: loading a model mends its conversion.
-        said = [(e["name"], found) for e in kept for found in _entry(e)]
-        for name in [*_local_models()] if names is None else names:
-            for found in _model(str(name)):
-                seen.add(found["file"])
-                yield str(name), found
-        yield from said
-        for entry in entries:
-            if entry not in kept and str(entry["path"]) not in seen:
-                yield from ((entry["name"], found) for found in _entry(entry))
+    entries = [] if names is not None else [e for e in fetch.entries() if not e["partial"]]
+    conversions = [e for e in entries if e["kind"] == "converted"]
+    # Looked at first: loading a model mends its conversion.
+    of_conversions = [(e["name"], part) for e in conversions for part in _entry(e)]
+    for name in [*_local_models()] if names is None else names:
+        for part in _model(str(name)):
+            seen.add(part["file"])
+            yield str(name), part
+    yield from of_conversions
+    for entry in entries:
+        if entry not in conversions and str(entry["path"]) not in seen:
+            yield from ((entry["name"], part) for part in _entry(entry))
 
 
-@contextlib.contextmanager
-def _looking_only():
-    """Nothing is fetched, and no licence is recorded as accepted."""
-    wanted = {"GANZOO_OFFLINE": "1", "GANZOO_ACCEPT_LICENSE": ",".join(hub.manifest())}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            os.environ.update({} if value is None else {name: value})
+def _verify(name):
+    """Fetches nothing, and asks nobody whether a licence is accepted."""
+    return loading.verify(name, offline=True, accept_license=None)
 
 
 def _local_models():
     """The published models whose files are here, whether they are whole or not."""
-    for name in hub.list_models():
+    for name in rows.list_models():
         try:
-            for file in hub.row_of(name)["files"]:
-                fetch.fetch(file, name)
+            for file in rows.row_of(name)["files"]:
+                fetch.fetch(file, name, offline=True)
         except OfflineError:
             continue
         except (ValueError, OSError):
@@ -61,34 +50,33 @@ def _local_models():
 
 def _model(name):
     """What is to be said of each file of a model."""
-    found = hub.verify(name)
-    if not all(part["ok"] for part in found):
-        return found
-    row = hub.manifest().get(name) or {"files": []}
-    for file, part in zip(row["files"], found):
+    parts = _verify(name)
+    if not all(part["ok"] for part in parts):
+        return parts
+    row = rows.published(name) or {"files": []}
+    for file, part in zip(row["files"], parts):
         part.update(_hashed(pathlib.Path(part["file"]), file["sha256"], part["message"]))
-    return found
+    return parts
 
 
 def _hashed(path, expected, message):
     """`ok` and `message` of a file; hashed whatever the cache remembers of it."""
     try:
-        found = fetch.sha256_of(path)
+        sha256 = fetch.sha256_of(path)
     except OSError as error:
         return {"ok": False, "message": f"cannot be read: {error.strerror}"}
-    if expected in (None, found):
-        return {"ok": True, "message": f"{message}, sha256 {found[:12]}"}
-    return {"ok": False, "message": f"damaged: sha256 {found} instead of {expected}"}
+    if expected in (None, sha256):
+        return {"ok": True, "message": f"{message}, sha256 {sha256[:12]}"}
+    return {"ok": False, "message": f"damaged: sha256 {sha256} instead of {expected}"}
 
 
 def _entry(entry):
     """What is to be said of an entry of the cache."""
     path = entry["path"]
     if entry["kind"] == "converted":
-        return hub.verify(str(path))
+        return _verify(str(path))
     if entry["kind"] == "download":
-        said = _hashed(path, entry["sha256"], "downloaded")
-        return [{"file": str(path), **said}]
+        return [{"file": str(path), **_hashed(path, entry["sha256"], "downloaded")}]
     return [_blob(blob) for blob in sorted(path.glob("blobs/*")) if "." not in blob.name]
 
 

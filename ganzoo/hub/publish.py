@@ -12,36 +12,25 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 
-from ganzoo import fetch, hub, resources
+from ganzoo import fetch, pictures, resources
 from ganzoo.errors import AccessError, DownloadError, OfflineError
-from ganzoo.hub import CONFIG, INITIAL, WEIGHTS
+from ganzoo.hub import cards, loading, rows
+from ganzoo.hub.store import (
+    CONFIG,
+    SCRATCH,
+    WEIGHTS,
+    chosen,
+    config_in,
+    describe,
+    replacing,
+    save,
+    write_model,
+)
+from ganzoo.origin import INITIAL
 
 CARD, SAMPLES, LICENSE = "README.md", "samples.png", "LICENSE"
-SCRATCH = ".ganzoo-"  # folders inside the model's, from which finished files are moved
 RUN = ("recipe.json", "log.csv", "result.json")  # the record of a training
-COPY = ", copied from "  # in `gan.provenance`
-ROW = ("family", "config", "generator")  # what tells our config.json from another's
-
-
-# --- what a model is
-
-
-def describe(gan) -> dict:
-    """What `config.json` and a manifest row say of a model."""
-    import keras
-
-    return {
-        "family": type(gan).__module__.rpartition(".")[2],
-        "config": {k: v for k, v in gan.get_config().items() if k != "name"},
-        "generator": {
-            "class_name": type(gan.published).__name__,
-            "config": gan.published.get_config(),
-        },
-        "holds": sorted(gan.networks()),
-        "keras_version": keras.__version__,
-    }
 
 
 def _card_row(gan, folder, networks, dtype, facts) -> dict:
@@ -70,14 +59,13 @@ def _said(gan, network):
 
 def _source(gan):
     """Where the weights of the published network came from; `None` for initial ones."""
-    name = next(name for name, net in gan.networks().items() if net is gan.published)
-    found = gan.provenance.get(name, INITIAL).partition(COPY)[0]
-    return None if found == INITIAL else found
+    origin = gan.provenance.get(next(iter(gan.generators())), INITIAL)
+    return None if origin == INITIAL else origin.source
 
 
 def _origin(gan):
     source, steps = _source(gan), int(gan.step.numpy())
-    if source and source not in hub.manifest() and "://" not in source:
+    if source and not rows.published(source) and "://" not in source:
         source = pathlib.Path(source).name  # the other folders are nobody's business
     parts = [f"weights of {source}"] if source else []
     if steps:
@@ -89,7 +77,7 @@ def _origin(gan):
 def _facts(gan, license, dataset, measured) -> dict:
     """The arguments that were given; else what the manifest says of weights that came from it."""
     facts = {}
-    row = hub.manifest().get(_source(gan))
+    row = rows.published(_source(gan))
     if row is not None and license is None:
         facts |= {key: row[key] for key in ("license", "license_url") if key in row}
     if row is not None and not int(gan.step.numpy()):
@@ -110,25 +98,6 @@ def _check_measured(measured):
 
 
 # --- to a folder
-
-
-def save(gan, folder, *, networks=None, dtype="float32") -> pathlib.Path:
-    """Writes `config.json` and `model.safetensors`, which `load(folder)` reads.
-
-    Args:
-        folder: made if absent. Its other files stay.
-        networks: names out of `gan.networks()`. Defaults to all of them.
-        dtype: `"float32"` or `"float16"`, of the stored kernels; biases and normalisations stay as
-            they are. Loading restores the variable's own.
-
-    Returns: the folder.
-    Raises: ValueError: for an unknown network or dtype, or a kernel too large for it. OSError: if
-        the folder cannot be written.
-    """
-    networks, folder = _chosen(gan, networks, dtype), pathlib.Path(folder)
-    with _replacing(folder) as scratch:
-        _write_model(gan, scratch, networks, dtype)
-    return folder
 
 
 def save_pretrained(
@@ -186,28 +155,22 @@ def convert(name, folder, *, license=None, **options) -> pathlib.Path:
     folder = pathlib.Path(folder)
     if folder.exists() and not (folder.is_dir() and _is_empty(folder)):
         raise ValueError(f"{str(folder)!r} exists already; remove it or name another folder")
-    gan = hub.load(name, **options)
+    gan = loading.load(name, **options)
     return save_pretrained(gan, folder, license=license, networks=_held(gan))
 
 
 def _save(gan, folder, facts, *, name, text=None, networks=None, dtype="float32", **options):
     """`save_pretrained`; the options are those of `cards.card`."""
-    from ganzoo import cards
-
-    networks = _chosen(gan, networks, dtype)
-    if not type(gan).__module__.startswith("ganzoo.families."):
-        raise ValueError(
-            "`load` can build the families of `ganzoo.families` only; keep a model of your own "
-            f"class with `gan.save('model.keras')`. Received: {type(gan).__qualname__}"
-        )
-    with _replacing(folder) as scratch:
-        _write_model(gan, scratch, networks, dtype)
+    networks = chosen(gan, networks, dtype)
+    describe(gan)  # before anything is written: a class that nobody could build again
+    with replacing(folder) as scratch:
+        write_model(gan, scratch, networks, dtype)
         _write_samples(gan, scratch / SAMPLES)
         row = _card_row(gan, scratch, networks, dtype, facts)
         text = _text(gan) if text is None else text
         card = cards.card(name, row, text=text, **options)
         (scratch / CARD).write_text(card, "utf-8")
-        published = hub.manifest().get(_source(gan), {})
+        published = rows.published(_source(gan), {})
         if "license_file" in published:  # whoever passes the weights on must pass it on
             shutil.copyfile(resources.WEIGHTS / published["license_file"], scratch / LICENSE)
     return folder
@@ -215,8 +178,8 @@ def _save(gan, folder, facts, *, name, text=None, networks=None, dtype="float32"
 
 def _held(gan):
     """The networks that the file held: no initial weights, no copies of the others."""
-    provenance = gan.provenance.items()
-    return sorted(name for name, text in provenance if text != INITIAL and COPY not in text)
+    origins = gan.provenance.items()
+    return sorted(name for name, o in origins if o != INITIAL and o.copied_from is None)
 
 
 def _text(gan):
@@ -231,121 +194,11 @@ def _text(gan):
     )
 
 
-def _chosen(gan, networks, dtype):
-    networks = list(gan.networks()) if networks is None else list(networks)
-    unknown = sorted(set(networks) - set(gan.networks()))
-    if unknown or not networks or dtype not in ("float16", "float32"):
-        raise ValueError(
-            f"`networks` are some of {list(gan.networks())}, `dtype` is 'float16' or 'float32'. "
-            f"Received: networks={networks}, dtype={dtype!r}"
-        )
-    return networks
-
-
-def _write_model(gan, folder, networks, dtype):
-    import safetensors.numpy
-
-    from ganzoo.addresses import addresses
-
-    arrays = {}
-    for name in networks:
-        for address, variable in addresses(gan.networks()[name]).items():
-            arrays[f"{name}/{address}"] = _stored(variable.numpy(), dtype, f"{name}/{address}")
-    safetensors.numpy.save_file(arrays, folder / WEIGHTS, metadata={"format": "ganzoo"})
-    config = {**describe(gan), "holds": sorted(networks)}
-    config["sha256"] = fetch.sha256_of(folder / WEIGHTS)
-    _write_json(folder / CONFIG, config)
-    shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors lets the owner alone read
-
-
-def _write_json(path, value):
-    path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
-
-
 def _write_samples(gan, path):
-    """A square grid, at most about 1,024 pixels wide; points are one picture of a thousand."""
-    from ganzoo import pictures
-
-    shape = gan.published.sample_shape
-    columns = max(2, min(10, 1024 // max(shape[:2]))) if len(shape) == 3 else 1
-    count = columns**2 if len(shape) == 3 else 1000
-    samples = pictures.samples_for_grid(gan, count, columns)
-    pictures.write_grid(path, samples, columns=columns)
-
-
-def _stored(value, dtype, key):
-    import numpy as np
-
-    if value.dtype.kind != "f" or value.ndim < 2:  # a batch norm's numbers: few, and they matter
-        return np.asarray(value)  # TensorFlow gives scalars of no array
-    with np.errstate(over="ignore"):
-        stored = value.astype(dtype)
-    if np.isinf(stored).any() and not np.isinf(value).any():
-        largest = np.abs(value).max()
-        raise ValueError(
-            f"`{key}` exceeds {dtype}: use dtype='float32'. Received: values up to {largest:.4g}"
-        )
-    return stored
-
-
-# --- replacing a model's files
-
-
-@contextlib.contextmanager
-def _replacing(folder):
-    """A scratch folder inside `folder`, whose files take their places at success.
-
-    Raises: OSError: naming the folder, where it cannot be written.
-    """
-    import safetensors
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{SCRATCH}*"):
-            if time.time() - left.stat().st_mtime > 3600:  # of a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as scratch:
-            yield pathlib.Path(scratch)
-            _take_over(pathlib.Path(scratch), folder)
-    except (OSError, safetensors.SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        wrapped = OSError(
-            f"The model's folder {str(folder)!r} cannot be written ({reason}); make room or name "
-            "another"
-        )
-        wrapped.errno = error.errno if isinstance(error, OSError) else None
-        raise wrapped from error
-
-
-def _take_over(scratch, folder):
-    """Moves the files of a model out of `scratch`, so that `folder` can be loaded at any moment.
-
-    `config.json` holds the weights' hash; while the weights change it is without.
-    """
-    for path in scratch.iterdir():
-        with path.open("rb+") as stream:
-            os.fsync(stream.fileno())
-    old = _config_in(folder)
-    if old is None:
-        os.replace(scratch / CONFIG, folder / CONFIG)
-        os.replace(scratch / WEIGHTS, folder / WEIGHTS)
-    else:
-        unpinned = scratch / f"unpinned-{CONFIG}"
-        _write_json(unpinned, {key: value for key, value in old.items() if key != "sha256"})
-        os.replace(unpinned, folder / CONFIG)
-        os.replace(scratch / WEIGHTS, folder / WEIGHTS)
-        os.replace(scratch / CONFIG, folder / CONFIG)
-    for path in scratch.iterdir():
-        os.replace(path, folder / path.name)
-
-
-def _config_in(folder):
-    """Our `config.json` of a folder; `None` where there is none, or another's."""
-    try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return config if isinstance(config, dict) and set(ROW) <= set(config) else None
+    """A preview of the model, at most about 1,024 pixels wide where its samples are images."""
+    side = max(gan.preview(1, 1, 0).shape[1:3])
+    columns = max(2, min(10, 1024 // side))
+    pictures.write_grid(path, gan.preview(columns**2, columns, 0), columns=columns)
 
 
 def _is_empty(folder):
@@ -353,7 +206,7 @@ def _is_empty(folder):
 
 
 def _refuse_others(folder):
-    if not folder.exists() or (folder.is_dir() and (_is_empty(folder) or _config_in(folder))):
+    if not folder.exists() or (folder.is_dir() and (_is_empty(folder) or config_in(folder))):
         return
     names = sorted(path.name for path in folder.iterdir())[:5] if folder.is_dir() else "a file"
     raise ValueError(
@@ -427,11 +280,11 @@ def push(
     Returns, Raises: as `push_to_hub`.
     """
     address = _address(repo_id, branch)
-    place = hub.locate(name, accept_license=accept_license)
-    gan = hub.load(name, accept_license=accept_license)
+    place = loading.locate(name, accept_license=accept_license)
+    gan = place.open()
     folder = None if place.cached or not pathlib.Path(name).is_dir() else pathlib.Path(name)
     with tempfile.TemporaryDirectory() as top:
-        if folder is not None and (folder / CARD).is_file() and _config_in(folder):
+        if folder is not None and (folder / CARD).is_file() and config_in(folder):
             if license is not None or dataset is not None:
                 raise ValueError(
                     f"Licence and data set of {str(folder)!r} are in its card; edit "
@@ -452,9 +305,7 @@ def _gather(gan, source, folder, facts, **options):
     Args:
         source: the folder of a run, or `None`.
     """
-    from ganzoo import cards
-
-    row, result = hub.manifest().get(_source(gan)), None
+    row, result = rows.published(_source(gan)), None
     if row is not None:
         known = "dataset license license_url paper origin recipe measured".split()
         facts = {key: row[key] for key in known if key in row} | facts
@@ -571,5 +422,5 @@ def ship(gan, name, *, networks, facts, dtype="float16", folder=None) -> dict:
     rows[name] = row
     text = json.dumps(dict(sorted(rows.items())), indent=2, ensure_ascii=False)
     listed.write_text(f"{text}\n", "utf-8")
-    hub.manifest.cache_clear()
+    rows.forget()
     return row

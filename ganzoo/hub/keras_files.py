@@ -1,0 +1,81 @@
+"""`.keras` files: classes from a vetted `config.json`, arrays by our own HDF5 reader, so that neither
+a stranger's configuration imports anything nor libhdf5 sees a stranger's file.
+"""
+
+import json
+import zipfile
+
+from ganzoo import families
+from ganzoo.errors import CheckpointError, UnsafeCheckpointError, WeightsError, first_line
+from ganzoo.hub import vetting
+
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+LARGEST_CONFIG = 1 << 26  # bytes
+
+
+def load(path, origin):
+    """The model of a `.keras` file with its optimizers, as `gan.save` wrote it.
+
+    Raises: UnsafeCheckpointError: it names other classes than those of Keras, of ganzoo and those
+        registered in this process. WeightsError: damaged, or of another form.
+    """
+    families.import_all()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = _configuration(archive)
+            vetting.refuse_other_classes(config, origin)
+            return _filled(config, archive)
+    except (UnsafeCheckpointError, CheckpointError):
+        raise
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"{origin!r} is not a readable .keras file: {first_line(error)}"
+        ) from error
+
+
+def _configuration(archive):
+    if archive.getinfo(CONFIG).file_size > LARGEST_CONFIG:
+        raise ValueError(f"its {CONFIG} has more than {LARGEST_CONFIG} bytes")
+    return json.loads(archive.read(CONFIG))
+
+
+def _filled(config, archive):
+    import keras
+    from keras.src.saving import saving_lib  # what `keras.saving.load_model` itself calls
+
+    gan = keras.saving.deserialize_keras_object(config)
+    failed, messages = set(), {}
+    saving_lib._load_state(
+        gan,
+        weights_store=_store(saving_lib, archive),
+        assets_store=None,
+        inner_path="",
+        visited_saveables=set(),
+        failed_saveables=failed,
+        error_msgs=messages,
+    )
+    if failed:
+        saving_lib._raise_loading_failure(messages)
+    return gan
+
+
+def _store(saving_lib, archive):
+    from ganzoo.checkpoints import hdf5
+
+    with archive.open(WEIGHTS) as file:
+        arrays = hdf5.arrays(file, size=archive.getinfo(WEIGHTS).file_size)
+
+    class Store(saving_lib.NpzIOStore):
+        """Keras' reading side, over arrays by their path in the file."""
+
+        def __init__(self):
+            pass
+
+        def get(self, path):
+            prefix = f"{path}/vars/" if path else "vars/"
+            return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+        def has_path(self, path):
+            return any(key.startswith(f"{path}/") for key in arrays)
+
+    return Store()
