@@ -219,7 +219,7 @@ def trained(cycle, given, rate, sample):
 
 def write_converted(given):
     """What the conversion of an official file leaves in the cache."""
-    from ganzoo import publish
+    from ganzoo.hub import publish
 
     networks = ["generator", "generator_ema", "discriminator"]
     publish.save(build(given.side, given.channel_base), given.folder, networks=networks)

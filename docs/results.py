@@ -15,8 +15,9 @@ import pathlib
 
 import numpy as np
 
-from ganzoo import cards, data, hub, measure, recipe
+from ganzoo import data, hub, measure, recipe
 from ganzoo.generator import StyleGenerator
+from ganzoo.hub import cards
 from ganzoo.metrics import records
 from ganzoo.metrics.evaluate import evaluate, limited
 

@@ -51,7 +51,8 @@ def list_command(pattern, family, commercial, status):
         raise ValueError(
             f"No model matches {pattern!r}{more}; `ganzoo list` shows all {len(hub.list_models())}"
         )
-    _table([_cells(name, hub.manifest()[name]) for name in found])
+    rows = hub.manifest()
+    _table([_cells(name, rows[name]) for name in found])
     if planned:
         click.echo(f"{planned} more are planned; --planned shows them, --all both", err=True)
 
@@ -325,7 +326,7 @@ def convert(file, out, license, **options):
 
     FILE may be anything that `generate` takes.
     """
-    from ganzoo import publish
+    from ganzoo.hub import publish
 
     click.echo(publish.convert(file, out, license=license, **options))
 
@@ -344,7 +345,7 @@ def push(name, repo, license, dataset, private, branch, message, accept_license)
 
     Log in before with `hf auth login`, or set HF_TOKEN.
     """
-    from ganzoo import publish
+    from ganzoo.hub import publish
 
     address = publish.push(
         name,
@@ -526,7 +527,7 @@ def verify(names, all_local):
 
     Nothing is fetched. Without a NAME: --all-local. Exit code 1 if a file is bad.
     """
-    from ganzoo import audit
+    from ganzoo.hub import audit
 
     bad = count = 0
     for name, found in audit.verify(None if all_local or not names else names):

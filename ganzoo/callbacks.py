@@ -214,9 +214,9 @@ class EvaluateEvery(keras.callbacks.Callback):
         return found
 
     def _keep(self):
-        from ganzoo import publish
+        from ganzoo.hub import store
 
-        publish.save(self.model, self.folder / "best")
+        store.save(self.model, self.folder / "best")
 
 
 def _step_of(record):

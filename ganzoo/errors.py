@@ -15,6 +15,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def with_type(error: BaseException) -> str:
+    """`OSError: what it says`."""
+    return f"{type(error).__name__}: {error}"
+
+
 class UnknownModelError(GanzooError):
     """No published model, file or folder has the name; the message lists the nearest names."""
 

@@ -7,7 +7,7 @@ say which networks each player owns and what its losses are; nobody but `GAN` wr
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Literal
 
 import keras
@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo.ema import EMA
+from ganzoo.origin import INITIAL
 
 Batch = dict[str, tf.Tensor]
 PLAYERS = ("discriminator", "generator")
@@ -33,9 +34,8 @@ class Phase:
         interval: int >= 1. The phase runs when `step % interval` is one of `offsets`.
         offsets: tuple of int. Defaults to `(0,)`.
         strict: bool. A variable of the player without a gradient is an error. Defaults to `True`.
-        forward: batch -> entries added to the batch. Runs before every other phase of the step,
-            recorded for this phase: what it computes can be shared (the fakes that both players
-            look at) and is paid for once.
+        shared: batch -> entries added to the batch. Runs before all phases of the step, recorded
+            for this one: the fakes that both players look at are computed and paid for once.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Phase:
     interval: int = 1
     offsets: tuple[int, ...] = (0,)
     strict: bool = True
-    forward: Callable[[Batch], Mapping[str, tf.Tensor]] | None = None
+    shared: Callable[[Batch], Mapping[str, tf.Tensor]] | None = None
 
     def __post_init__(self):
         if self.player not in PLAYERS:
@@ -71,8 +71,11 @@ class Phase:
 class GAN(keras.Model):
     """Two players, any number of networks, one step.
 
-    A subclass builds its networks in the constructor and says `players`, `phases`, `prepare`,
-    `default_optimizers` and, when it keeps an average, `averaged`.
+    A subclass builds its networks in the constructor, calls `ready()` at its end, and says
+    `players`, `phases`, `prepare`, `default_optimizers`, `published`, `preview`, `samples`,
+    `example_batch` and, when it keeps an average, `averaged`. With that, `fit`, resuming,
+    `save_pretrained`, `load`, grids, `evaluate`, recipes and cards work, also for a class outside
+    this package that is registered with Keras (`docs/own_family.md`); they call nothing else.
 
     Args:
         ema: `EMA` or `None`. Average of the generator side's weights, kept after every step.
@@ -88,6 +91,7 @@ class GAN(keras.Model):
         self.seed = seed
         self.provenance = {}
         self.unmatched = {}
+        self._is_ready = False
         self.step = self._counter("step")
         self.images_seen = self._counter("images_seen")
         self.generator_optimizer = None
@@ -120,6 +124,37 @@ class GAN(keras.Model):
         """The published optimizers, as keyword arguments of `compile`."""
         raise NotImplementedError
 
+    @property
+    def published(self) -> keras.Model:
+        """The network that people want: what `ganzoo.load_generator` gives."""
+        raise NotImplementedError
+
+    def preview(self, count: int, columns: int, seed: int) -> np.ndarray:
+        """Pictures that show what the model does, the same for the same seed.
+
+        Args:
+            count: int > 0. About so many pictures.
+            columns: int > 0. Of the grid that they will lie in, row by row.
+        Returns: uint8 [N, H, W, C].
+        """
+        raise NotImplementedError
+
+    def samples(self, count: int, *, seed: int = 0, batch_size: int = 64, given=None) -> Iterator:
+        """What metrics see: batches of what the published network makes.
+
+        Args:
+            count: int > 0. How many in all.
+            seed: int. The same seed gives the same samples, whatever the batch size.
+            given: what they are made of: labels or captions [count, ...]; for a translator, batches
+                of images. Defaults to `None`, the family's own choice.
+        Yields: uint8 [B, H, W, C] (points and sound: float32), or (such, labels [B]).
+        """
+        raise NotImplementedError
+
+    def example_batch(self, count: int) -> Batch:
+        """Random data of the form that `fit` takes; NumPy arrays by key."""
+        raise NotImplementedError
+
     def trainable_of(self, player: str) -> list:
         """Variables that the player's optimizer moves."""
         return [v for network in self.players()[player] for v in network.trainable_variables]
@@ -134,6 +169,49 @@ class GAN(keras.Model):
 
     def check_batch(self, data) -> None:
         """Looks at the first batch on the host; `ValueError` for data that cannot be meant."""
+
+    # --- what follows from it, unless a family differs
+
+    kinds: tuple[str, ...] = ("images",)  # of data sets that it trains on, see `ganzoo.data`
+    task: str = "other"  # the Hub's pipeline tag
+    purpose: str = "is told in its module"  # after "A StyleGAN2 that ..." on a card
+    resolution = None  # int, or [height, width], of the images that it makes
+
+    @property
+    def example(self) -> str:
+        """One line of code that uses `model`, for cards."""
+        return "outputs = model.generate(16, seed=0)"
+
+    def networks(self) -> dict[str, keras.Model]:
+        """Every network by the name under which its weights are published: the players' by their
+        own names, each average by its source's with `_ema`.
+        """
+        sides = self.players()
+        networks = {n.name: n for player in reversed(PLAYERS) for n in sides[player]}
+        return networks | {f"{source.name}_ema": average for average, source in self.averaged()}
+
+    def generators(self) -> dict[str, keras.Model]:
+        """The networks that can be loaded alone, by name; the first is `published`."""
+        named = self.networks().items()
+        return {name: network for name, network in named if network is self.published}
+
+    def count(self, batch: Batch) -> tf.Tensor:
+        """int32 scalar: examples in a batch, the first dimension of its first tensor."""
+        return tf.shape(tf.nest.flatten(batch)[0])[0]
+
+    def variant(self) -> Hashable:
+        """What distinguishes the compiled functions of a step: the names of the due phases."""
+        return tuple(phase.name for phase in self._due)
+
+    def before_step(self) -> None:
+        """Called on the host before each step; what it changes may change `variant`."""
+
+    def parts(self) -> list:
+        """Layers beside the networks whose weights are the model's: penalties, augmentation."""
+        return []
+
+    def call(self, inputs, training=False):
+        return self.published(inputs, training=training)
 
     # --- offered to families
 
@@ -150,23 +228,32 @@ class GAN(keras.Model):
             [tf.cast(self.step.value, "int32"), tf.cast(replica, "int32") * 65537 + word]
         )
 
+    def ready(self) -> None:
+        """Ends a constructor: builds `parts`, and says that all weights are initial ones."""
+        for part in self.parts():
+            if isinstance(part, keras.layers.Layer) and not part.built:
+                part.build(None)  # `fit` calls no model under a strategy that is not all built
+        if not self._is_ready:
+            self.provenance = {name: INITIAL for name in self.networks()}
+        self._is_ready = self.built = True
+
     # --- publishing
 
     def save_pretrained(self, folder, **options):
         """Writes a folder that `ganzoo.load` reads, with a card and a grid of samples.
 
-        Args, Returns, Raises: see `ganzoo.publish.save_pretrained`.
+        Args, Returns, Raises: see `ganzoo.hub.publish.save_pretrained`.
         """
-        from ganzoo import publish
+        from ganzoo.hub import publish
 
         return publish.save_pretrained(self, folder, **options)
 
     def push_to_hub(self, repo_id, **options):
         """Publishes the model as `hf://<repo_id>` on the Hugging Face Hub.
 
-        Args, Returns, Raises: see `ganzoo.publish.push_to_hub`.
+        Args, Returns, Raises: see `ganzoo.hub.publish.push_to_hub`.
         """
-        from ganzoo import publish
+        from ganzoo.hub import publish
 
         return publish.push_to_hub(self, repo_id, **options)
 
@@ -192,6 +279,7 @@ class GAN(keras.Model):
 
         Raises: ValueError: if a lazy phase meets `steps_per_execution > 1`.
         """
+        self.ready()
         if jit_compile == "auto":
             jit_compile = self._on_accelerator()
         super().compile(
@@ -267,7 +355,7 @@ class GAN(keras.Model):
         return super().fit(x, y, **kwargs)
 
     def make_train_function(self, force=False):
-        """One compiled function per set of due phases, chosen in Python by a host counter.
+        """One compiled function per `variant`, chosen in Python by a host counter.
 
         `tf.cond` around `optimizer.apply` fails under `MirroredStrategy` (merge_call inside a
         nested graph). The counter is read from `step` at the first call, after `BackupAndRestore`
@@ -281,9 +369,9 @@ class GAN(keras.Model):
         def dispatch(iterator):
             if self._host_step is None:
                 self._host_step = int(self.step.numpy())
-            due = tuple(phase for phase in self._phases if phase.due(self._host_step))
-            self._due = due
-            key = tuple(phase.name for phase in due)
+            self.before_step()
+            self._due = tuple(phase for phase in self._phases if phase.due(self._host_step))
+            key = self.variant()
             if key not in variants:
                 super(GAN, self).make_train_function(force=True)
                 variants[key] = self.train_function
@@ -299,10 +387,7 @@ class GAN(keras.Model):
         Returns running means `<phase>/<term>` and their sums per player, `d_loss` and `g_loss`.
         """
         batch = self.prepare(data)
-        size = (
-            tf.shape(tf.nest.flatten(batch)[0])[0]
-            * tf.distribute.get_strategy().num_replicas_in_sync
-        )
+        size = self.count(batch) * tf.distribute.get_strategy().num_replicas_in_sync
         tapes = {phase.name: self._open(phase, batch) for phase in self._due}
         for phase in self._due:
             self._play(phase, tapes[phase.name], batch)
@@ -328,12 +413,12 @@ class GAN(keras.Model):
         }[player]
 
     def _open(self, phase, batch):
-        """A tape over the player's variables that has seen `phase.forward`."""
+        """A tape over the player's variables that has seen `phase.shared`."""
         tape = tf.GradientTape(watch_accessed_variables=False)
         with tape:
             tape.watch([v.value for v in self.trainable_of(phase.player)])
-            if phase.forward is not None:
-                batch.update(phase.forward(batch))
+            if phase.shared is not None:
+                batch.update(phase.shared(batch))
         return tape
 
     def _play(self, phase, tape, batch):

@@ -4,8 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.conditions import Attributes, Classes, Unconditional, check_label_range
 from ganzoo.layers.style_mapping import check_cutoff, check_truncation, one_hot, with_one_hot
 
+__all__ = ["Generator", "MappedGenerator", "StyleGenerator", "check_label_range", "to_uint8"]
 PRIORS = ("normal", "uniform")  # N(0, 1); U(-1, 1)
 
 
@@ -46,13 +48,13 @@ def window_slices(side, window) -> tuple[slice, slice]:
 class Generator(keras.Model):
     """A network from latents, and labels where it has classes or attributes, to images.
 
-    A subclass sets the four attributes and maps float32 [B, latent_dim] (or a list of it and the
+    A subclass sets the attributes and maps float32 [B, latent_dim] (or a list of it and the
     label) to float32 [B, H, W, C] in [-1, 1].
 
     Attributes:
         latent_dim: int > 0.
-        num_classes: int. 0 = unconditional. Labels are int32 [B].
-        num_attributes: int. 0 = none. Labels are float32 [B, num_attributes].
+        condition: of `ganzoo.conditions`: what the network is told beside latents. Defaults to
+            `Unconditional()`.
         prior: `"normal"` (N(0, 1)) or `"uniform"` (U(-1, 1)): what training drew latents from.
         window: (height, width) or `None`. The part in the middle of the network's output that is
             the image: all that `generate` returns. Defaults to `None`, the whole. Training puts
@@ -60,10 +62,27 @@ class Generator(keras.Model):
     """
 
     latent_dim: int = 0
-    num_classes: int = 0
-    num_attributes: int = 0
+    condition: Unconditional = Unconditional()
     prior: str = "normal"
     window: tuple[int, int] | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that labels, int32 [B], tell apart; 0 without."""
+        return self.condition.size if isinstance(self.condition, Classes) else 0
+
+    @num_classes.setter
+    def num_classes(self, count):
+        self.condition = Classes(count) if count else self.condition
+
+    @property
+    def num_attributes(self) -> int:
+        """Attributes that labels, float32 [B, num_attributes], give; 0 without."""
+        return self.condition.size if isinstance(self.condition, Attributes) else 0
+
+    @num_attributes.setter
+    def num_attributes(self, count):
+        self.condition = Attributes(count) if count else self.condition
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -81,7 +100,7 @@ class Generator(keras.Model):
     @property
     def conditional(self) -> bool:
         """Whether the network takes a label."""
-        return self.num_classes > 0 or self.num_attributes > 0
+        return bool(self.condition)
 
     def draw(self, count, seed) -> tf.Tensor:
         """float32 [count, latent_dim] from the prior, inside a graph; `seed`: int32 [2]."""
@@ -107,8 +126,9 @@ class Generator(keras.Model):
         Args:
             count: int > 0. Defaults to the number of `latents`, or of `labels`, or 1.
             latents: float [count, latent_dim]. Defaults to `self.latents(count, seed)`.
-            labels: int, or int [count] in [0, num_classes); float [count, num_attributes] for a
-                network with attributes. Defaults to 0, 1, 2, ... in turn for classes.
+            labels: what `condition` says: an int, or int [count] in [0, num_classes); float [count,
+                num_attributes] for a network with attributes. Defaults to 0, 1, 2, ... in turn for
+                classes.
             seed: int in [0, 2**32). The same seed gives the same images for any `batch_size`.
             batch_size: int > 0. Images computed at once.
             **options: the family's own, such as `truncation`.
@@ -178,30 +198,7 @@ class Generator(keras.Model):
         return latents
 
     def _check_labels(self, labels, count):
-        if self.num_attributes:
-            return self._check_attributes(labels, count)
-        if labels is None:
-            labels = np.arange(count) % self.num_classes
-        labels = np.asarray(labels)
-        if labels.ndim == 0:
-            labels = np.full(count, labels)
-        if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(
-                f"`labels` must be an int or ints of shape [count] = {(count,)}. "
-                f"Received: {labels.dtype} of shape {labels.shape}"
-            )
-        check_label_range(labels, self.num_classes)
-        return labels.astype("int32")
-
-    def _check_attributes(self, labels, count):
-        wanted = (count, self.num_attributes)
-        if labels is None or np.shape(labels) not in (wanted, wanted[1:]):
-            received = None if labels is None else f"shape {np.shape(labels)}"
-            raise ValueError(
-                "This network needs `labels`, float of shape [count, num_attributes] = "
-                f"{wanted} or {wanted[1:]}. Received: labels={received}"
-            )
-        return np.broadcast_to(np.asarray(labels, "float32"), wanted).copy()
+        return self.condition.check(labels, count)
 
 
 class StyleGenerator(Generator):
@@ -312,13 +309,3 @@ class MappedGenerator(StyleGenerator):
         if np.ndim(labels) == 2 and len(labels) == count:
             return np.asarray(labels)
         return super()._check_labels(labels, count)
-
-
-def check_label_range(labels, num_classes):
-    """Raises `ValueError` that names the first label outside [0, num_classes)."""
-    wrong = labels[(labels < 0) | (labels >= num_classes)]
-    if wrong.size:
-        raise ValueError(
-            f"`labels` must be in [0, {num_classes}), one of this model's {num_classes} classes. "
-            f"Received: {wrong.flat[0]}"
-        )

@@ -176,25 +176,10 @@ class GrowingGAN(LatentGAN):
             scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
             yield optimizer.inner_optimizer if scaled else optimizer
 
-    def make_train_function(self, force=False):
-        """One compiled function per stage, chosen before each step; see `GAN`."""
-        self._host_step = None
-        if self.train_function is not None and not force:
-            return
-        stages = {}
+    def variant(self):
+        return (*super().variant(), self._stage)
 
-        def dispatch(iterator):
-            self._grow()
-            if self._stage not in stages:
-                super(GrowingGAN, self).make_train_function(force=True)
-                stages[self._stage] = self.train_function
-            logs = stages[self._stage](iterator)
-            self.train_function = dispatch
-            return logs
-
-        self.train_function = dispatch
-
-    def _grow(self):
+    def before_step(self):
         """Sets `lod` by the images seen, and what depends on it."""
         before, size = self.lod, self.generator.image_size
         if self.growth is not None:
@@ -246,28 +231,12 @@ class GrowingGAN(LatentGAN):
             real = fade(real, upscale(downscale(real)), self.generator.trunk.share())
         return {**batch, "real": real}
 
-    def penalty_values(self, critic, real, fake):
-        """{name: value} of the penalties, on images as if they were of the full size.
-
-        Args: critic: images of the stage's side -> logits [B, 1].
-        """
+    def penalty_value(self, penalty, batch, real, fake):
+        """float32 scalar, of images as if they were of the full size."""
         side = 2.0 ** self.stage[0]
-        return {
-            penalty.name: penalty.value(
-                lambda x: critic(x / side), real * side, fake * side, self.seed_for(penalty.name)
-            )
-            for penalty in self.penalties
-        }
-
-    def discriminator_losses(self, batch):
-        """`adversarial` and every penalty."""
-        real, critic = batch["real"], self.critic(batch)
-        fake = batch["fake"] if "fake" in batch else self.fakes(batch, "discriminator")
-        fake = tf.stop_gradient(fake)
-        real_logits = critic(real)
-        self.observe(real_logits)
-        adversarial = self.adversarial.discriminator(real_logits, critic(fake))
-        return {"adversarial": adversarial, **self.penalty_values(critic, real, fake)}
+        critic = self.critic(batch, tag=penalty.name)
+        seed = self.seed_for(penalty.name)
+        return penalty.value(lambda x: critic(x / side), real * side, fake * side, seed)
 
     def one_hot(self, batch):
         """The batch's labels, float32 [B, num_classes]; `None` without classes."""

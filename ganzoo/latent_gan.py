@@ -2,7 +2,7 @@
 augmentation composed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -10,14 +10,17 @@ import tensorflow as tf
 
 from ganzoo import augment as augment_module
 from ganzoo import losses as losses_module
+from ganzoo import pictures
 from ganzoo.augment import Augment
+from ganzoo.conditions import Classes, check_label_range
 from ganzoo.ema import EMA
 from ganzoo.gan import GAN, Phase
-from ganzoo.generator import Generator, check_label_range, window_slices
+from ganzoo.generator import Generator, window_slices
 from ganzoo.losses import AdversarialLoss
 from ganzoo.penalties import Penalty
 
 FAKES = ("fresh", "shared")
+POINTS = 1000  # in a preview, which is one picture of them all
 
 
 class LatentGAN(GAN):
@@ -73,17 +76,10 @@ class LatentGAN(GAN):
         self.adversarial = losses_module.get(loss)
         self.penalties = list(penalties)
         self.augment = augment_module.get(augment)
-        self._augmented = 0
         self.critic_steps = critic_steps
         self.fakes_from = fakes
         self.generator_ema = None if ema is None else self._average_of(generator)
-        self.provenance = {name: "initial weights" for name in self.networks()}
-        for part in (*self.penalties, self.augment):
-            if isinstance(part, keras.layers.Layer) and not part.built:
-                part.build(
-                    None
-                )  # under a strategy `fit` calls a model whose layers are not all built
-        self.built = True
+        self.ready()
 
     @staticmethod
     def _average_of(generator):
@@ -105,12 +101,13 @@ class LatentGAN(GAN):
             "fakes": self.fakes_from,
         }
 
-    def networks(self) -> dict[str, keras.Model]:
-        """Every network by the name under which its weights are published."""
-        found = {"generator": self.generator, "discriminator": self.discriminator}
-        return (
-            found if self.generator_ema is None else {**found, "generator_ema": self.generator_ema}
-        )
+    def networks(self):
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        average = self.generator_ema
+        return networks if average is None else {**networks, "generator_ema": average}
+
+    def parts(self):
+        return [*self.penalties, self.augment]
 
     def players(self):
         return {"generator": [self.generator], "discriminator": [self.discriminator]}
@@ -141,7 +138,7 @@ class LatentGAN(GAN):
                 player="generator",
                 losses=self.generator_losses,
                 terms=("adversarial",),
-                forward=self._share if self.fakes_from == "shared" else None,
+                shared=self._share if self.fakes_from == "shared" else None,
             ),
         ]
 
@@ -151,10 +148,8 @@ class LatentGAN(GAN):
 
     def _penalty_phase(self, penalty):
         def losses(batch):
-            fake = self.fakes(batch, penalty.name) if penalty.needs_fake else None
-            value = penalty.value(
-                self.critic(batch), batch["real"], fake, self.seed_for(penalty.name)
-            )
+            fake = self.fakes(batch, penalty.name)[0] if penalty.needs_fake else None
+            value = self.penalty_value(penalty, batch, batch["real"], fake)
             return {"penalty": value * penalty.interval}
 
         return Phase(
@@ -167,7 +162,6 @@ class LatentGAN(GAN):
         )
 
     def prepare(self, data):
-        self._augmented = 0
         image, label = split(data)
         if image.dtype == tf.uint8:
             image = tf.cast(image, "float32") / 127.5 - 1.0
@@ -185,66 +179,107 @@ class LatentGAN(GAN):
                     f"{type(self).__name__} is conditional and needs labels: yield (image, label) "
                     "or a dict with the key `label`. Received: images only"
                 )
-            batch["label"] = tf.cast(label, "int32" if self.generator.num_classes else "float32")
+            batch["label"] = tf.cast(label, self.generator.condition.dtype)
         return batch
 
     def latents(self, batch, tag: str) -> tf.Tensor:
         """float32 [B, latent_dim]."""
         return self.generator.draw(tf.shape(batch["real"])[0], self.seed_for(tag))
 
-    def fakes(self, batch, tag: str) -> tf.Tensor:
-        """float32 [B, H, W, C] in [-1, 1], in training mode."""
-        latents = self.latents(batch, tag)
-        return self.generator(self._with_label(latents, batch), training=True)
+    def fakes(self, batch, tag: str) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """float32 [B, H, W, C] in [-1, 1], in training mode, and the labels that they were told:
+        those of the batch, unless a family draws others.
+        """
+        latents, label = self.latents(batch, tag), batch.get("label")
+        return self.generator(self._with_label(latents, label), training=True), label
 
-    def critic(self, batch) -> Callable[[tf.Tensor], tf.Tensor]:
-        """images -> float32 logits [B, 1], augmented and conditioned on the batch's labels."""
+    def critic(self, batch, label=None, *, tag: str = "critic") -> Callable[[tf.Tensor], tf.Tensor]:
+        """images -> float32 logits [B, 1], augmented and conditioned.
+
+        Args:
+            label: what the images were told. Defaults to `None`, the batch's.
+            tag: str. What this use is called; its random numbers follow from it.
+        """
+        label = batch.get("label") if label is None else label
 
         def logits(images):
-            images = self._with_label(self.augmented(images), batch)
+            images = self._with_label(self.augmented(images, tag), label)
             return tf.cast(self.discriminator(images, training=True), "float32")
 
         return logits
 
-    def augmented(self, images):
-        """Images as the discriminator sees them; every call inside a step draws its own numbers."""
+    def augmented(self, images, tag: str):
+        """Images as the discriminator sees them; the random numbers follow from `tag`."""
         if self.augment is None:
             return images
-        self._augmented += 1
-        return self.augment(images, self.seed_for(f"augment/{self._augmented}"))
+        return self.augment(images, self.seed_for(f"augment/{self._place_of(tag)}"))
+
+    def tags_of(self, phase: Phase) -> tuple[str, ...]:
+        """Tags of the uses of the discriminator in one of `phases`, in order."""
+        if phase.name == "discriminator":
+            joined = (penalty.name for penalty in self.penalties if penalty.interval == 1)
+            return ("real", "fake", *joined)
+        if phase.name == "generator":
+            return ("generator/real", "generator")[not self.adversarial.needs_real :]
+        lazy = (penalty.name for penalty in self.penalties if penalty.interval > 1)
+        return (phase.name,) if phase.name in lazy else ()
+
+    def _place_of(self, tag):
+        """The number of a tag among those of the step's phases; any other tag is its own.
+
+        Runs from before there were tags counted the calls of a step, and resume to the last bit.
+        """
+        tags = [tag for phase in self._due for tag in self.tags_of(phase)]
+        return tags.index(tag) + 1 if tag in tags else tag
 
     def observe(self, real_logits):
         """Shows the augmentation the logits of a step's real images."""
         if self.augment is not None:
             self.augment.observe(real_logits)
 
-    def _with_label(self, x, batch):
-        return [x, batch["label"]] if self.generator.conditional else x
+    @staticmethod
+    def _with_label(x, label):
+        return x if label is None else [x, label]
 
     def _share(self, batch):
-        return {"fake": self.fakes(batch, "shared")}
+        fake, label = self.fakes(batch, "shared")
+        return {"fake": fake} if label is None else {"fake": fake, "fake_label": label}
+
+    def fakes_for(self, batch, tag: str) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The fakes that both players look at, if there are such; else fresh ones. See `fakes`."""
+        if "fake" in batch:
+            return batch["fake"], batch.get("fake_label")
+        return self.fakes(batch, tag)
 
     def discriminator_losses(self, batch):
         """`adversarial` and every penalty that runs on each step."""
-        real, critic = batch["real"], self.critic(batch)
-        fake = batch["fake"] if "fake" in batch else self.fakes(batch, "discriminator")
+        real = batch["real"]
+        fake, told = self.fakes_for(batch, "discriminator")
         fake = tf.stop_gradient(fake)
-        real_logits = critic(real)
-        losses = {"adversarial": self.adversarial.discriminator(real_logits, critic(fake))}
+        real_logits = self.critic(batch, tag="real")(real)
+        fake_logits = self.critic(batch, told, tag="fake")(fake)
         self.observe(real_logits)
-        for penalty in self.penalties:
-            if penalty.interval == 1:
-                losses[penalty.name] = penalty.value(
-                    critic, real, fake, self.seed_for(penalty.name)
-                )
-        return losses
+        adversarial = self.adversarial.discriminator(real_logits, fake_logits)
+        return {"adversarial": adversarial, **self.penalty_values(batch, real, fake)}
+
+    def penalty_values(self, batch, real, fake):
+        """{name: value} of the penalties that run on each step."""
+        joined = [penalty for penalty in self.penalties if penalty.interval == 1]
+        return {p.name: self.penalty_value(p, batch, real, fake) for p in joined}
+
+    def penalty_value(self, penalty, batch, real, fake):
+        """float32 scalar, before it is multiplied by the interval."""
+        critic = self.critic(batch, tag=penalty.name)
+        return penalty.value(critic, real, fake, self.seed_for(penalty.name))
 
     def generator_losses(self, batch):
         """`adversarial`."""
-        critic = self.critic(batch)
-        fake = batch["fake"] if "fake" in batch else self.fakes(batch, "generator")
-        real_logits = critic(batch["real"]) if self.adversarial.needs_real else None
-        return {"adversarial": self.adversarial.generator(critic(fake), real_logits)}
+        fake, told = self.fakes_for(batch, "generator")
+        real_logits = None
+        if self.adversarial.needs_real:
+            real_logits = self.critic(batch, tag="generator/real")(batch["real"])
+        fake_logits = self.critic(batch, told, tag="generator")(fake)
+        return {"adversarial": self.adversarial.generator(fake_logits, real_logits)}
 
     def state_logs(self):
         return {} if self.augment is None else self.augment.state_logs()
@@ -259,11 +294,58 @@ class LatentGAN(GAN):
         if window is not None and np.shape(image)[1:3] != tuple(shape[:2]):
             shape = (*window, shape[-1])
         check_images(image, shape)
-        if self.generator.num_classes and label is not None:
+        if isinstance(self.generator.condition, Classes) and label is not None:
             check_label_range(np.asarray(label), self.generator.num_classes)
 
-    def call(self, inputs, training=False):
-        return self.published(inputs, training=training)
+    @property
+    def kinds(self):
+        return ("images",) if len(self.published.sample_shape) == 3 else ("points",)
+
+    @property
+    def task(self):
+        whole = len(self.published.sample_shape) == 3 and not self.published.conditional
+        return "unconditional-image-generation" if whole else "other"
+
+    @property
+    def example(self):
+        return "images = model.generate(16, seed=0)"
+
+    @property
+    def purpose(self):
+        shape = self.published.sample_shape
+        sides, depth = " x ".join(map(str, shape[:2])), shape[-1]
+        pixels = f"images of {sides} pixels with {depth} channel{'s' if depth > 1 else ''}"
+        made = pixels if len(shape) == 3 else f"points of {depth} coordinates"
+        return f"draws {made}{self.published.condition.words}"
+
+    @property
+    def resolution(self):
+        shape = self.published.sample_shape
+        if len(shape) != 3:
+            return None
+        return shape[0] if shape[0] == shape[1] else list(shape[:2])
+
+    def example_batch(self, count):
+        state = np.random.RandomState(0)
+        shape = [count, *(n or 64 for n in self.discriminator.inputs[0].shape[1:])]
+        image = state.randint(0, 256, shape, "uint8")
+        if len(shape) == 2:  # points
+            image = state.randn(*shape).astype("float32")
+        label = self.generator.condition.draw(count, 0)
+        return {"image": image} if label is None else {"image": image, "label": label}
+
+    def preview(self, count, columns, seed):
+        """uint8 [count, H, W, C] samples; row c of the grid holds class (or attribute) c, in turn.
+        Points are one picture of a thousand.
+        """
+        if len(self.published.sample_shape) != 3:
+            return pictures.scatter(self.generate(max(count, POINTS), seed=seed))
+        labels = self.published.condition.in_turn(count, np.arange(count) // columns)
+        return self.generate(count, labels=labels, seed=seed)
+
+    def samples(self, count, *, seed=0, batch_size=64, given=None, **options) -> Iterator:
+        """See `GAN.samples`; the options are those of `generate`, such as `truncation`."""
+        return samples(self.published, count, seed, batch_size, given, **options)
 
     def generate(
         self, count=None, *, latents=None, labels=None, seed=0, batch_size=32, **options
@@ -320,3 +402,17 @@ def check_images(images, shape):
             "`x * 2 - 1` (from [0, 1]) or `x / 127.5 - 1` (from [0, 255]). "
             f"Received: values in [{low:.4g}, {high:.4g}]"
         )
+
+
+def samples(generator, count, seed, batch_size, labels=None, **options) -> Iterator:
+    """What a `Generator` draws, batch by batch; see `GAN.samples`."""
+    latents = generator.latents(count, seed)
+    if labels is None:
+        labels = generator.condition.in_turn(count)
+    for start in range(0, count, batch_size):
+        part = slice(start, start + batch_size)
+        given = None if labels is None else labels[part]
+        images = generator.generate(
+            latents=latents[part], labels=given, batch_size=batch_size, **options
+        )
+        yield images if labels is None else (images, given)

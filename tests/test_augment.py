@@ -37,6 +37,7 @@ from ganzoo.layers.image_transforms import (
     recolour,
     warp,
 )
+from ganzoo.penalties import R1
 
 SEED = tf.constant([5, 7])
 
@@ -504,10 +505,10 @@ def test_r_t_is_the_mean_over_the_interval():
     np.testing.assert_allclose(layer.r_t.numpy(), 0.5)
 
 
-def gan():
+def gan(**options):
     keras.utils.set_random_seed(0)
     augment = AdaptiveAugment("color", 0.5, target=-0.99, interval=2, ramp_images=100)
-    return DCGAN(16, 5, 4, channels=3, augment=augment)
+    return DCGAN(16, 5, 4, channels=3, augment=augment, **options)
 
 
 def test_training_moves_p_and_resumes_amid_an_interval(tmp_path):
@@ -525,17 +526,29 @@ def test_training_moves_p_and_resumes_amid_an_interval(tmp_path):
     np.testing.assert_allclose(one.augment.p.numpy(), 0.5 + 3 * 8 / 100, atol=1e-6)
 
 
-def test_every_call_in_a_step_draws_its_own_numbers():
+def test_random_numbers_follow_from_the_tag_not_from_the_order_of_calls():
     model = gan()
     x = tf.constant(images(4, 16, 3))
-    model.prepare(x)
-    first, second = model.augmented(x), model.augmented(x)
+    first, second = model.augmented(x, "a"), model.augmented(x, "b")
     assert np.abs(first - second).max() > 0.1
-    model.prepare(x)
-    np.testing.assert_array_equal(model.augmented(x), first)
+    np.testing.assert_array_equal(model.augmented(x, "b"), second)
+    np.testing.assert_array_equal(model.augmented(x, "a"), first)
     model.step.assign(1)
-    model.prepare(x)
-    assert np.abs(first - model.augmented(x)).max() > 0.1
+    assert np.abs(first - model.augmented(x, "a")).max() > 0.1
+
+
+def test_tags_have_the_numbers_that_calls_had():
+    """Runs from before there were tags resume to the last bit: real, fake, penalties, generator."""
+    model = gan(penalties=[R1(1.0), R1(1.0, interval=4, name="lazy")])
+    model.compile()
+    places = {}
+    for step in range(2):
+        model._due = tuple(phase for phase in model._phases if phase.due(step))
+        places[step] = [model._place_of(t) for t in ("real", "fake", "r1", "lazy", "generator")]
+    assert places == {0: [1, 2, 3, 4, 5], 1: [1, 2, 3, "lazy", 4]}
+    x = tf.constant(images(4, 16, 3))
+    numbers = model.seed_for("augment/2")
+    np.testing.assert_array_equal(model.augmented(x, "fake"), model.augment(x, numbers))
 
 
 @pytest.mark.slow

@@ -20,9 +20,10 @@ from hub_server import TOKEN, HubServer
 
 import ganzoo
 from ganzoo import __main__ as cli
-from ganzoo import hub, publish
+from ganzoo import hub
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
+from ganzoo.hub import publish
 
 FACES, RING, HINGE = "dcgan-digiface-64", "gan-ring8-wasserstein", "gan-ring8-hinge"
 FID = {"value": 4.4, "source": "the README"}
@@ -121,7 +122,7 @@ def rows(monkeypatch):
     found[RING].update(planned, resolution=[256, 512], published={"fid": FID})
     found[RING]["files"][0].update(bytes=None, sha256=None, mirrors=[{"url": "https://a.example/r"}])
     found[HINGE].update(non_commercial=True, license="CC-BY-NC-4.0")
-    monkeypatch.setattr(hub, "manifest", lambda: found)
+    monkeypatch.setattr("ganzoo.hub.rows._rows", lambda: found)
     return found
 
 
@@ -497,7 +498,7 @@ def test_unknown_commands_and_values(fails):
 def test_a_corrupt_weights_file(fails, monkeypatch):
     row = hub.manifest()[FACES]
     file = {**row["files"][0], "sha256": "0" * 64}
-    monkeypatch.setattr(hub, "manifest", lambda: {FACES: {**row, "files": [file]}})
+    monkeypatch.setattr("ganzoo.hub.rows._rows", lambda: {FACES: {**row, "files": [file]}})
     line = fails("generate", FACES, "-n", 1)
     assert "is not the published file" in line and "sha256 0906a603" in line
     assert "Reinstall keras-ganzoo" in line

@@ -162,7 +162,7 @@ def test_mixed_precision_moves_the_weights_like_float32(policy):
 
 class NoGradient(Tiny):
     def generator_losses(self, batch):
-        return {"adversarial": tf.reduce_mean(tf.stop_gradient(self.fakes(batch, "generator")))}
+        return {"adversarial": tf.reduce_mean(tf.stop_gradient(self.fakes(batch, "generator")[0]))}
 
 
 class OneWithout(Tiny):
@@ -173,7 +173,7 @@ class OneWithout(Tiny):
 
 class WrongTerms(Tiny):
     def generator_losses(self, batch):
-        return {"surprise": tf.reduce_mean(self.fakes(batch, "generator"))}
+        return {"surprise": tf.reduce_mean(self.fakes(batch, "generator")[0])}
 
 
 class NotStrict(OneWithout):

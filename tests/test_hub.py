@@ -9,7 +9,7 @@ import safetensors.numpy
 from harness import assert_same_weights
 
 import ganzoo
-from ganzoo import foreign, hub, publish
+from ganzoo import foreign, hub
 from ganzoo.addresses import addresses
 from ganzoo.convert import reader
 from ganzoo.ema import EMA
@@ -17,6 +17,7 @@ from ganzoo.errors import HashError, MissingFileError, WeightsError
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
 from ganzoo.families.wgangp import WGANGP
+from ganzoo.hub import publish
 
 FACES = "dcgan-digiface-64"
 # Of the original's images for RandomState(0).randn(4, 100): made with torch, in evaluation mode.
@@ -206,7 +207,7 @@ def test_a_changed_byte_is_found(monkeypatch):
     row = hub.manifest()[FACES]
     found = row["files"][0]["sha256"]
     file = {**row["files"][0], "sha256": "0" * 64}
-    monkeypatch.setattr(hub, "manifest", lambda: {FACES: {**row, "files": [file]}})
+    monkeypatch.setattr("ganzoo.hub.rows._rows", lambda: {FACES: {**row, "files": [file]}})
     for load in (ganzoo.load, ganzoo.load_generator):
         with pytest.raises(WeightsError, match=f"published file .*sha256 {found} instead of 0000"):
             load(FACES)
@@ -215,7 +216,7 @@ def test_a_changed_byte_is_found(monkeypatch):
 def test_a_row_whose_file_is_gone(monkeypatch):
     row = hub.manifest()[FACES]
     file = {**row["files"][0], "mirrors": [{"package": "gone.safetensors"}]}
-    monkeypatch.setattr(hub, "manifest", lambda: {FACES: {**row, "files": [file]}})
+    monkeypatch.setattr("ganzoo.hub.rows._rows", lambda: {FACES: {**row, "files": [file]}})
     with pytest.raises(MissingFileError, match=r"gone.safetensors' is not there; reinstall"):
         ganzoo.load(FACES)
 

@@ -13,8 +13,9 @@ import pytest
 from hub_server import HubServer
 
 import ganzoo
-from ganzoo import errors, fetch, foreign, hub, publish, resources
+from ganzoo import errors, fetch, foreign, hub, resources
 from ganzoo.families.dcgan import DCGAN
+from ganzoo.hub import publish
 
 FACES = "dcgan-digiface-64"
 MEANS = (-0.207231, -0.272756, -0.309358, -0.335237)  # ../shared/checkpoints/README.md
@@ -35,7 +36,7 @@ def published(shared):
 @pytest.fixture
 def rows(monkeypatch):
     found = json.loads(json.dumps(hub.manifest()))
-    monkeypatch.setattr(hub, "manifest", lambda: found)
+    monkeypatch.setattr("ganzoo.hub.rows._rows", lambda: found)
     return found
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import ganzoo
-from ganzoo import errors, foreign, hub, publish, resources
+from ganzoo import errors, foreign, hub, resources
+from ganzoo.hub import publish
 from ganzoo.metrics import classifier
 
 FILE_LIMIT, PACKAGE_LIMIT = 8_000_000, 40_000_000  # bytes

@@ -12,11 +12,12 @@ import pytest
 from hub_server import TOKEN, Fault, HubServer
 
 import ganzoo
-from ganzoo import cards, errors, hub, publish, resources
+from ganzoo import errors, hub, resources
 from ganzoo.ema import EMA
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
 from ganzoo.families.vanilla_gan import VanillaGAN
+from ganzoo.hub import cards, publish
 from ganzoo.latent_gan import LatentGAN
 
 FACES = "dcgan-digiface-64"

@@ -15,6 +15,7 @@ from harness import assert_same_weights
 
 import ganzoo
 from ganzoo import recipe as recipes
+from ganzoo import training
 from ganzoo.data import Dataset
 from ganzoo.recipe import Recipe, RecipeError
 
@@ -88,6 +89,7 @@ def test_override():
 # Files
 
 FILE = """
+from ganzoo import training
 from ganzoo.data import Dataset
 from ganzoo.recipe import Recipe
 def make(seed):
@@ -195,7 +197,7 @@ def test_settings_are_json_and_tell_recipes_apart(tmp_path):
         return settings
 
     def compare(a, b):
-        recipes._refuse_change(tmp_path, json.dumps({"settings": of(a)}), of(b))
+        training._refuse_change(tmp_path, json.dumps({"settings": of(a)}), of(b))
 
     compare(ring(), ring())
     for change in (
@@ -295,8 +297,8 @@ def test_long_differences_are_cut(tmp_path):
 
 
 def test_settings_of_a_run_that_kept_nothing_may_change(tmp_path):
-    recipes._claim(tmp_path, {"seed": 1}, "x")
-    recipes._claim(tmp_path, {"seed": 2}, "x")
+    training._claim(tmp_path, {"seed": 1}, "x")
+    training._claim(tmp_path, {"seed": 2}, "x")
     assert json.loads((tmp_path / "recipe.json").read_text())["settings"] == {"seed": 2}
 
 
@@ -321,10 +323,10 @@ class Stop(keras.callbacks.Callback):
 
 
 def interrupt(monkeypatch, step):
-    add = recipes._callbacks
+    add = training._callbacks
     stop = Stop()
     stop.at = step
-    monkeypatch.setattr(recipes, "_callbacks", lambda *args: [stop, *add(*args)])
+    monkeypatch.setattr(training, "_callbacks", lambda *args: [stop, *add(*args)])
 
 
 @pytest.fixture(scope="module")
@@ -365,8 +367,8 @@ def test_a_second_ctrl_c_does_not_wait(pictures, tmp_path, monkeypatch):
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
             signal.raise_signal(signal.SIGINT)
 
-    add = recipes._callbacks
-    monkeypatch.setattr(recipes, "_callbacks", lambda *args: [Twice(), *add(*args)])
+    add = training._callbacks
+    monkeypatch.setattr(training, "_callbacks", lambda *args: [Twice(), *add(*args)])
     with pytest.raises(KeyboardInterrupt):
         recipes.run(pictures, tmp_path, verbose=0)
     assert not (tmp_path / "backup").exists()

@@ -420,28 +420,29 @@ class ProGAN(GrowingGAN):
     def fakes(self, batch, tag):
         latents, label = self.latents(batch, tag), self.one_hot(batch)
         level, fading = self.stage
-        return self.generator.trunk(latents, label, level=level, fading=fading)
+        fake = self.generator.trunk(latents, label, level=level, fading=fading)
+        return fake, batch.get("label")
 
-    def judge(self, images):
+    def judge(self, images, tag):
         """[scores [B, 1], logits of the classes [B, num_classes]] of images of the stage's side."""
         level, fading = self.stage
-        images = self.augmented(images)
+        images = self.augmented(images, tag)
         outputs = self.discriminator.trunk(images, level=level, fading=fading)
         return [outputs[:, :1], outputs[:, 1:]]
 
-    def critic(self, batch):
-        return lambda images: self.judge(images)[0]
+    def critic(self, batch, label=None, *, tag="critic"):
+        return lambda images: self.judge(images, tag)[0]
 
     def discriminator_losses(self, batch):
         """`adversarial`, `gradient_penalty`, `drift` and `classes`."""
         real = batch["real"]
-        fake = batch["fake"] if "fake" in batch else self.fakes(batch, "discriminator")
-        fake = tf.stop_gradient(fake)
-        (real_scores, real_classes), (fake_scores, fake_classes) = map(self.judge, (real, fake))
+        fake = tf.stop_gradient(self.fakes_for(batch, "discriminator")[0])
+        real_scores, real_classes = self.judge(real, "real")
+        fake_scores, fake_classes = self.judge(fake, "fake")
         self.observe(real_scores)
         losses = {
             "adversarial": self.adversarial.discriminator(real_scores, fake_scores),
-            **self.penalty_values(self.critic(batch), real, fake),
+            **self.penalty_values(batch, real, fake),
             "drift": self.drift * tf.reduce_mean(tf.square(real_scores)),
         }
         if self.generator.num_classes:
@@ -451,8 +452,8 @@ class ProGAN(GrowingGAN):
 
     def generator_losses(self, batch):
         """`adversarial` and `classes`."""
-        fake = batch["fake"] if "fake" in batch else self.fakes(batch, "generator")
-        scores, classes = self.judge(fake)
+        fake, _ = self.fakes_for(batch, "generator")
+        scores, classes = self.judge(fake, "generator")
         losses = {"adversarial": self.adversarial.generator(scores)}
         if self.generator.num_classes:
             losses["classes"] = self.class_loss(batch, classes)

@@ -455,8 +455,9 @@ class StyleGAN(GrowingGAN):
     def fakes(self, batch, tag):
         level, fading = self.stage
         ws = self.mixed_styles(self.latents(batch, tag), self.one_hot(batch), tag)
-        seed = self.seed_for(f"{tag}/noise")
-        return self.generator.trunk(ws, noise="random", seed=seed, level=level, fading=fading)
+        noise = {"noise": "random", "seed": self.seed_for(f"{tag}/noise")}
+        fake = self.generator.trunk(ws, **noise, level=level, fading=fading)
+        return fake, batch.get("label")
 
     def mixed_styles(self, z, label, tag):
         """Styles [B, num_ws, style_dim] of latents and, behind a random layer, of others.
@@ -474,12 +475,13 @@ class StyleGAN(GrowingGAN):
         behind = mixes & (tf.range(self.generator.num_ws) >= first)
         return tf.where(behind[:, tf.newaxis], self.generator.styles(other, label), ws)
 
-    def critic(self, batch):
+    def critic(self, batch, label=None, *, tag="critic"):
         level, fading = self.stage
-        label = self.one_hot(batch)
+        label = self.one_hot(batch if label is None else {"label": label})
 
         def logits(images):
-            outputs = self.discriminator.trunk(self.augmented(images), level=level, fading=fading)
+            images = self.augmented(images, tag)
+            outputs = self.discriminator.trunk(images, level=level, fading=fading)
             return outputs if label is None else self.discriminator.select(outputs, label)
 
         return logits

@@ -377,9 +377,9 @@ class StyleGAN2(LatentGAN):
         return [*others, lengths, generator]
 
     def fakes(self, batch, tag):
-        label = batch["label"] if self.generator.num_classes else None
+        label = batch.get("label")
         ws = self.mixed_styles(self.latents(batch, tag), label, tag)
-        return self.generator.synthesis(ws, "random", self.seed_for(f"{tag}/noise"))
+        return self.generator.synthesis(ws, "random", self.seed_for(f"{tag}/noise")), label
 
     def mixed_styles(self, z, label, tag):
         """Styles [B, num_ws, style_dim] of latents and, behind a random layer, of others.

@@ -370,13 +370,13 @@ class StyleGAN3(LatentGAN):
         )
 
     def fakes(self, batch, tag):
-        label = batch["label"] if self.generator.num_classes else None
+        label = batch.get("label")
         # once in a step, where the discriminator learns, as in the official code
         averages = "keep" if tag == "generator" else "move"
-        return self.generator.sample(self.latents(batch, tag), label, averages)
+        return self.generator.sample(self.latents(batch, tag), label, averages), label
 
-    def critic(self, batch):
-        logits = super().critic(batch)
+    def critic(self, batch, label=None, *, tag="critic"):
+        logits = super().critic(batch, label, tag=tag)
         if not self.blur_sigma:
             return logits
         seen = tf.cast(self.images_seen.value, "float32")

@@ -7,7 +7,7 @@
 | `loading` | where weights are, and what opens them |
 | `store` | a model on disk, both ways |
 | `keras_files`, `conversions` | files of `gan.save`; other people's |
-| `publish`, `cards` | weights to a folder, to the Hugging Face Hub and into this package; their cards |
+| `publish`, `cards` | to a folder, to the Hugging Face Hub and into this package; cards |
 | `audit` | whether local files are what they should be |
 """
 

@@ -1,5 +1,5 @@
-"""`.keras` files: classes from a vetted `config.json`, arrays by our own HDF5 reader, so that neither
-a stranger's configuration imports anything nor libhdf5 sees a stranger's file.
+"""`.keras` files: classes from a vetted `config.json`, arrays by our own HDF5 reader, so that a
+stranger's configuration imports nothing and libhdf5 sees no stranger's file.
 """
 
 import json

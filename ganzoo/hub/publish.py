@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 
-from ganzoo import fetch, pictures, resources
+from ganzoo import fetch, resources
 from ganzoo.errors import AccessError, DownloadError, OfflineError
 from ganzoo.hub import cards, loading, rows
 from ganzoo.hub.store import (
@@ -35,16 +35,17 @@ RUN = ("recipe.json", "log.csv", "result.json")  # the record of a training
 
 def _card_row(gan, folder, networks, dtype, facts) -> dict:
     """What a card says of the model in `folder`, in the manifest's form; `facts` win."""
-    shape = gan.published.sample_shape
-    sides = list(shape[:2]) if len(shape) == 3 else [None, None]
-    paper = re.search(r"arXiv:\d{4}\.\d{4,5}", sys.modules[type(gan).__module__].__doc__ or "")
+    module = sys.modules.get(type(gan).__module__)
+    paper = re.search(r"arXiv:\d{4}\.\d{4,5}", f"{module and module.__doc__} {type(gan).__doc__}")
     stated = json.loads((folder / CONFIG).read_text("utf-8"))
     file = {"bytes": (folder / WEIGHTS).stat().st_size, "sha256": stated["sha256"], "dtype": dtype}
     return {
         **stated,
         "holds": [_said(gan, name) for name in sorted(networks)],
         "files": [file],
-        "resolution": sides[0] if sides[0] == sides[1] else sides,
+        "resolution": gan.resolution,
+        "task": gan.task,
+        "example": gan.example,
         "paper": paper[0] if paper else None,
         "origin": _origin(gan),
         **{"dataset": None, "license": None, "recipe": None, "measured": {}},
@@ -170,8 +171,8 @@ def _save(gan, folder, facts, *, name, text=None, networks=None, dtype="float32"
         text = _text(gan) if text is None else text
         card = cards.card(name, row, text=text, **options)
         (scratch / CARD).write_text(card, "utf-8")
-        published = rows.published(_source(gan), {})
-        if "license_file" in published:  # whoever passes the weights on must pass it on
+        published = rows.published(_source(gan))
+        if published and "license_file" in published:  # must be passed on with the weights
             shutil.copyfile(resources.WEIGHTS / published["license_file"], scratch / LICENSE)
     return folder
 
@@ -183,19 +184,16 @@ def _held(gan):
 
 
 def _text(gan):
-    shape = gan.published.sample_shape
-    sides, depth = " x ".join(map(str, shape[:2])), shape[-1]
-    pixels = f"images of {sides} pixels with {depth} channel{'s' if depth > 1 else ''}"
-    made = pixels if len(shape) == 3 else f"points of {depth} coordinates"
-    classes = f" of {gan.published.num_classes} classes" if gan.published.num_classes else ""
     return (
-        f"A {type(gan).__name__} that draws {made}{classes}. What it is for, and what it is not "
-        "good for, is not stated."
+        f"A {type(gan).__name__} that {gan.purpose}. What it is for, and what it is not good for, "
+        "is not stated."
     )
 
 
 def _write_samples(gan, path):
     """A preview of the model, at most about 1,024 pixels wide where its samples are images."""
+    from ganzoo import pictures
+
     side = max(gan.preview(1, 1, 0).shape[1:3])
     columns = max(2, min(10, 1024 // side))
     pictures.write_grid(path, gan.preview(columns**2, columns, 0), columns=columns)
@@ -418,9 +416,9 @@ def ship(gan, name, *, networks, facts, dtype="float16", folder=None) -> dict:
     }
     row = {"status": "available", "aliases": [], **described, "files": [entry], **facts}
     listed = folder / "weights_manifest.json"
-    rows = json.loads(listed.read_text("utf-8")) if listed.is_file() else {}
-    rows[name] = row
-    text = json.dumps(dict(sorted(rows.items())), indent=2, ensure_ascii=False)
+    listing = json.loads(listed.read_text("utf-8")) if listed.is_file() else {}
+    listing[name] = row
+    text = json.dumps(dict(sorted(listing.items())), indent=2, ensure_ascii=False)
     listed.write_text(f"{text}\n", "utf-8")
     rows.forget()
     return row

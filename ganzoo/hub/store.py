@@ -25,7 +25,7 @@ ALIGNMENT = 64  # bytes; TensorFlow takes over a NumPy array whose memory begins
 
 
 def read_config(path) -> dict:
-    """The `config.json` of a model's folder. Raises: WeightsError: damaged, or of something else."""
+    """The `config.json` of a model's folder. Raises: WeightsError: damaged, or another's."""
     try:
         row = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -210,7 +210,8 @@ def fill(networks: dict, arrays, origin: str, *, partial=False) -> dict[str, str
 def check_fit(networks, arrays, origin, partial=False) -> dict:
     """{key: variable} of all that fits. Raises: as `fill`."""
     faults = unmatched(networks, arrays)
-    fitting = {k: variable for k, variable in _variables(networks, arrays).items() if k not in faults}
+    variables = _variables(networks, arrays)
+    fitting = {key: variable for key, variable in variables.items() if key not in faults}
     generators = {name for name in networks_of(arrays) if name.startswith("generator")}
     trunk = not generators or any(key.split("/")[0] in generators for key in fitting)
     if faults and not (partial and fitting and trunk):

@@ -1,4 +1,4 @@
-"""What a configuration from a file may name: classes of Keras and of ganzoo, and those that somebody
+"""What a configuration from a file may name: classes of Keras and of ganzoo, and those that were
 registered in this process. Nothing is imported for its sake.
 """
 

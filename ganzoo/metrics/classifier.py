@@ -18,12 +18,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ganzoo import fetch, hub
+from ganzoo import fetch, hub, resources
 from ganzoo.errors import HashError
 from ganzoo.metrics.arrays import MetricError, check_choice, checked_images
 from ganzoo.metrics.features import Outputs
 
-WEIGHTS = pathlib.Path(hub.__file__).parent / "weights"
+WEIGHTS = resources.WEIGHTS
 RATE, SMOOTHING = 2e-3, 0.05
 BATCH = 128
 

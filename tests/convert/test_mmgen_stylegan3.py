@@ -7,9 +7,11 @@ from rosinality_networks import discriminator, logits_of, mmgen_discriminator
 from stylegan_parity import arrays, error
 
 import ganzoo
-from ganzoo import foreign, hub, publish
+from ganzoo import foreign
 from ganzoo.convert import mmgen_stylegan3, nvidia_states, reader
 from ganzoo.errors import WeightsError
+from ganzoo.hub import publish
+from ganzoo.hub.loading import ForeignPlace
 from ganzoo.layers.bands import layer_bands, layer_widths
 
 CASES = ("sg3_t_64", "sg3_r_32")
@@ -77,10 +79,10 @@ def test_its_discriminator_is_that_of_stylegan2(shared, order, tmp_path):
 def test_rows_say_the_order(shared, tmp_path, monkeypatch):
     file = written(tmp_path / "x.pth", state_dict(shared / "parity/stylegan/sg3_r_32"))
     row = {"family": "stylegan3", "config": {}, "channel_order": "bgr"}
-    place = hub.Place("foreign", "a row", [{"path": file, "converter": "mmgen_stylegan3"}], row)
-    monkeypatch.setattr(hub, "locate", lambda name, **options: place)
+    place = ForeignPlace("a row", [{"path": file, "converter": "mmgen_stylegan3"}], row)
+    monkeypatch.setattr("ganzoo.hub.loading.locate", lambda name, **options: place)
     found = ganzoo.load("x").generate(1)
-    place = hub.Place("foreign", "a row", place.files, {**row, "channel_order": "rgb"})
+    place = ForeignPlace("a row", place.files, {**row, "channel_order": "rgb"})
     np.testing.assert_array_equal(ganzoo.load("x").generate(1)[..., ::-1], found)
 
 

@@ -317,7 +317,7 @@ def test_style_mixing():
 def test_fakes_of_the_phases_differ():
     gan = plain()
     batch = {"real": tf.zeros([2, 16, 16, 3])}
-    assert np.abs(gan.fakes(batch, "a") - gan.fakes(batch, "b")).max() > 0
+    assert np.abs(gan.fakes(batch, "a")[0] - gan.fakes(batch, "b")[0]).max() > 0
 
 
 def test_no_path_length():
