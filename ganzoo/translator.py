@@ -64,7 +64,7 @@ class Translator(keras.Model):
         admitted = keras.tree.flatten(self.input_shape)  # [B, H, W, C], and that of the label
         shape = tuple(admitted[1:4])
         fits = images.ndim == 4 and len(images) and images.dtype == np.uint8
-        if not fits or any(n not in (None, m) for n, m in zip(shape, images.shape[1:], strict=True)):
+        if not fits or any(n not in (None, m) for n, m in zip(shape, images.shape[1:])):
             raise ValueError(
                 f"`images` must be uint8 [N, H, W, C] of shape {(None, *shape)}. "
                 f"Received: {images.dtype} of shape {images.shape}"
