@@ -21,10 +21,8 @@ import dataclasses
 import email.utils
 import errno
 import fnmatch
-import glob
 import hashlib
 import itertools
-import json
 import os
 import pathlib
 import re
@@ -32,12 +30,10 @@ import shutil
 import sys
 import time
 import urllib.parse
-import uuid
 
-from ganzoo import resources
+from ganzoo import files, resources
 from ganzoo.errors import (
     AccessError,
-    CacheError,
     DownloadError,
     GanzooError,
     HashError,
@@ -45,6 +41,7 @@ from ganzoo.errors import (
     OfflineError,
     WrongBodyError,
 )
+from ganzoo.files import PARTIAL, fresh_folder, locked  # noqa: F401 - public here too
 
 HUB = "https://huggingface.co"
 TRIES = 5  # without a new byte
@@ -52,14 +49,12 @@ HUB_TRIES = 4
 BACKOFF = 0.5  # seconds, doubled with every try
 LONGEST_WAIT = 120  # seconds of a server's Retry-After that are waited for
 TIMEOUT = (10, 30)  # seconds to connect, and between two packets
-PATIENCE = 5  # seconds to wait for another process before saying so
-STALE = 86400  # seconds after which a scratch folder is nobody's any more
+PATIENT = 5  # seconds after which the Hub's client has tried again itself
 CHUNK = 1 << 16  # bytes: what a cut connection loses at most
 HEAD = 1 << 16  # bytes that are looked at before anything is written
-RECORD, STATE, PARTIAL = "record.json", "partial.json", ".partial"
+RECORD, STATE = "record.json", "partial.json"
 MODEL_SUFFIXES = tuple(".safetensors .bin .pth .pt .pkl .ckpt .tar .npz .h5 .keras .pb".split())
 MANY = 4  # foreign files of a repository beyond which one must be chosen
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 YES = ("1", "true", "yes", "on")
 
 
@@ -232,7 +227,7 @@ def _verified(file) -> pathlib.Path | None:
 
     Raises: HashError: it is here and wrong.
     """
-    record, path = _read_json(file.folder / RECORD), _place(file)
+    record, path = files.read_json(file.folder / RECORD), _place(file)
     if not path.is_file():
         return None
     stat = path.stat()
@@ -251,7 +246,7 @@ def _verified(file) -> pathlib.Path | None:
 
 def _place(file):
     """Where the file lies or would lie."""
-    place = _read_json(file.folder / RECORD).get("file", file.filename)
+    place = files.read_json(file.folder / RECORD).get("file", file.filename)
     return pathlib.Path(os.path.normpath(file.folder / place))
 
 
@@ -266,7 +261,7 @@ def _check_known(file, found, known):
 
 def _record(file, path, sha256, mark):
     """Remembers a verified file; says so where the publisher gives no hash."""
-    before = _read_json(file.folder / RECORD)
+    before = files.read_json(file.folder / RECORD)
     record = {
         "kind": file.kind,
         "name": file.name,
@@ -275,9 +270,9 @@ def _record(file, path, sha256, mark):
         "sha256": sha256,
         "verified": mark,
     }
-    _write_json(file.folder / RECORD, record)
+    files.write_json(file.folder / RECORD, record)
     if file.sha256 is None and not before and not file.quiet:
-        _say(
+        files.say(
             f"{file.title}: the publisher gives no sha256. Recorded for {file.filename}, and "
             f"verified from now on: {sha256}"
         )
@@ -338,7 +333,7 @@ def _once(file, download):
             if path := _verified(file):  # another process was quicker
                 return path
         except HashError as error:
-            _say(f"{error}. It is fetched again")
+            files.say(f"{error}. It is fetched again")
             _discard(_place(file))
         return download()
 
@@ -381,22 +376,21 @@ class _Again(Exception):
 
 def _download(file):
     """Fetches a file that is not here, under its lock; returns the path."""
-    with _writing(file.folder):
+    with files.writing(file.folder):
         file.folder.mkdir(parents=True, exist_ok=True)
     resumed = file.partial.exists()
     _receive(file)
     found = sha256_of(file.partial)
     try:
         file.check(file.partial, found, "The publisher may have changed it")
-        _check_known(file, found, _read_json(file.folder / RECORD).get("sha256"))
+        _check_known(file, found, files.read_json(file.folder / RECORD).get("sha256"))
     except HashError:
         _drop(file)
         if resumed:  # the beginning may be to blame
             return _download(file)
         raise
-    with _writing(file.path):
-        with file.partial.open("rb+") as stream:
-            os.fsync(stream.fileno())
+    with files.writing(file.path):
+        files.flush(file.partial)
         os.replace(file.partial, file.path)
         (file.folder / STATE).unlink(missing_ok=True)
         stat = file.path.stat()
@@ -425,8 +419,9 @@ def _receive(file):
                 return _request(session, file)
         except kinds.RequestException as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error) or not isinstance(error, cured):
-                raise DownloadError(f"{file.source} cannot be fetched: {_line(error)}") from error
-            again = _Again(f"{type(error).__name__}: {_line(error)}")
+                fault = files.first_line(error)
+                raise DownloadError(f"{file.source} cannot be fetched: {fault}") from error
+            again = _Again(f"{type(error).__name__}: {files.first_line(error)}")
         except _Again as error:
             again = error
         held = _length(file.partial)
@@ -487,11 +482,11 @@ def _request(session, file):
 
 def _resumable(file, url):
     """(state, bytes held) of a partial file that may be continued; else both are empty."""
-    state, held = _read_json(file.folder / STATE), _length(file.partial)
+    state, held = files.read_json(file.folder / STATE), _length(file.partial)
     same = state.get("key") == _key(url) and (state.get("validator") or file.sha256)
     if held and same and state["total"] and held <= state["total"]:
         return state, held
-    with _writing(file.partial):
+    with files.writing(file.partial):
         _drop(file)
     return {}, 0
 
@@ -558,13 +553,13 @@ def _begin(response, file, url, total):
     validator = tag if tag.startswith('"') else response.headers.get("Last-Modified")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         total = validator = None
-    with _writing(file.partial):
+    with files.writing(file.partial):
         _drop(file)
         free = shutil.disk_usage(file.folder).free
         if total is not None and free < total:
             raise OSError(errno.ENOSPC, f"{total} bytes are needed and {free} are free")
         state = {"key": _key(url), "validator": validator, "total": total}
-        _write_json(file.folder / STATE, {**state, "name": file.name, "url": file.source})
+        files.write_json(file.folder / STATE, {**state, "name": file.name, "url": file.source})
         file.partial.touch()
 
 
@@ -572,7 +567,7 @@ def _append(body, file, total):
     """Writes a body behind what is held, up to `total` bytes."""
     limit = total if total is not None else float("inf")
     with contextlib.ExitStack() as stack:
-        with _writing(file.partial):
+        with files.writing(file.partial):
             stream = stack.enter_context(file.partial.open("ab", buffering=0))
         held = stream.tell()
         bar = stack.enter_context(_bar(file.title, total, held))
@@ -580,7 +575,7 @@ def _append(body, file, total):
             held += len(chunk)
             if held > limit:
                 break
-            with _writing(file.partial):
+            with files.writing(file.partial):
                 _write_all(stream, chunk)
             bar.update(len(chunk))
     if held > limit:
@@ -693,7 +688,7 @@ def fetch_hf(
 
 def _fetch_hub_file(file, repo, path, revision):
     def call(client, **where):
-        _sweep(pathlib.Path(where["cache_dir"]).glob("models--*/blobs/*.incomplete"))
+        files.sweep(pathlib.Path(where["cache_dir"]).glob("models--*/blobs/*.incomplete"))
         return client.hf_hub_download(repo, path, revision=revision, **where)
 
     return _once(file, lambda: _accept(file, pathlib.Path(_from_hub(file.source, call))))
@@ -727,19 +722,19 @@ def fetch_repo(repo, revision=None) -> pathlib.Path:
     except DownloadError as error:
         if known is None or isinstance(error, (AccessError, MissingFileError)):
             raise
-        _say(f"{error}\nThe copy in the cache is used: {known}")
+        files.say(f"{error}\nThe copy in the cache is used: {known}")
         return known
     snapshot = _fetch_snapshot(repo, source, info)
     if snapshot != known:
-        with _writing(folder):
+        with files.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             place = os.path.relpath(snapshot, folder)
-            _write_json(folder / RECORD, {"kind": "hf", "url": source, "snapshot": place})
+            files.write_json(folder / RECORD, {"kind": "hf", "url": source, "snapshot": place})
     return snapshot
 
 
 def _known_snapshot(folder):
-    place = _read_json(folder / RECORD).get("snapshot")
+    place = files.read_json(folder / RECORD).get("snapshot")
     path = place and pathlib.Path(os.path.normpath(folder / place))
     return path if path and path.is_dir() else None
 
@@ -791,7 +786,7 @@ def _accept(file, path):
 
     Raises: WrongBodyError, HashError.
     """
-    known = _read_json(file.folder / RECORD).get("sha256")
+    known = files.read_json(file.folder / RECORD).get("sha256")
     found, stat = sha256_of(path), path.stat()
     try:
         with path.open("rb") as stream:
@@ -803,7 +798,7 @@ def _accept(file, path):
     except (WrongBodyError, HashError):
         _discard(path)
         raise
-    with _writing(file.folder):
+    with files.writing(file.folder):
         file.folder.mkdir(parents=True, exist_ok=True)
         _record(file, path, found, [stat.st_size, stat.st_mtime_ns])
     return path
@@ -811,7 +806,7 @@ def _accept(file, path):
 
 def _discard(path):
     """Removes a file and what it links to."""
-    with _writing(path):
+    with files.writing(path):
         if path.is_symlink():
             path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
@@ -831,7 +826,7 @@ def _from_hub(source, call):
                 return call(client, **where)
         except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
             wrapped, temporary = _hub_error(error, source)
-            patient = time.monotonic() - start > PATIENCE  # newer clients try again themselves
+            patient = time.monotonic() - start > PATIENT  # newer clients try again themselves
             if not temporary or patient or tries == HUB_TRIES - 1:
                 raise wrapped from error
             _sleep(BACKOFF * 2**tries)
@@ -848,8 +843,8 @@ def _hub_error(error, source):
     status = answers[0].response.status_code if answers else None
     telling = (answers or chain[-1:])[0]
     text = " ".join(str(telling).split())[:300] or type(telling).__name__
-    if isinstance(error, OSError) and error.errno in DISK:
-        return _cache_error(home() / "hf", error), False
+    if isinstance(error, OSError) and error.errno in files.DISK:
+        return files.cache_error(home() / "hf", error), False
     if isinstance(chain[-1], errors.OfflineModeIsEnabled):
         return OfflineError(f"{source}: huggingface_hub was imported offline. {text}"), False
     if status in (401, 403):
@@ -879,131 +874,11 @@ def _hub_bars():
         utils.enable_progress_bars()
 
 
-# --- locks, writing, messages
-
-
-@contextlib.contextmanager
-def locked(path):
-    """Keeps other processes out of `path`, by a lock file beside it, which stays.
-
-    Raises: CacheError: the lock file cannot be written.
-    """
-    import filelock
-
-    path = pathlib.Path(path)
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path.parent / f"{path.name}.lock")
-    try:
-        try:
-            lock.acquire(timeout=PATIENCE)
-        except filelock.Timeout:
-            _say(f"Another process is busy with {path}; waiting for it")
-            lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        raise _cache_error(path, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def fresh_folder(target):
-    """A scratch folder beside `target` that takes its name at success and is removed at failure.
-
-    An existing `target` is replaced.
-
-    Raises: CacheError: the disk is full or read-only.
-    """
-    target = pathlib.Path(target)
-    scratch = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}{PARTIAL}"
-    with _writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent.glob(f".{glob.escape(target.name)}.*{PARTIAL}"))
-        scratch.mkdir()
-    try:
-        yield scratch
-        _replace_folder(scratch, target)
-    except GanzooError:
-        raise
-    except Exception as error:
-        full = "(os error 28)" in str(error)  # safetensors' way to say it
-        if full or isinstance(error, OSError) and error.errno in DISK:
-            raise _cache_error(target, error) from error
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _sweep(paths):
-    """Removes what processes that were killed left so long ago that nobody writes it any more."""
-    for path in paths:
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > STALE:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _replace_folder(scratch, target):
-    try:
-        os.rename(scratch, target)
-    except OSError:
-        if not target.exists():
-            raise
-        old = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}{PARTIAL}"
-        os.rename(target, old)
-        os.rename(scratch, target)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _writing(path):
-    try:
-        yield
-    except GanzooError:
-        raise
-    except OSError as error:
-        raise _cache_error(path, error) from error
-
-
-def _cache_error(path, error):
-    number = error.errno if isinstance(error, OSError) else None
-    fault = "cannot be written"
-    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
-        fault = "is read-only for this user"
-    elif "(os error 28)" in str(error) or number in (errno.ENOSPC, errno.EDQUOT):
-        fault = "is on a disk that is full"
-    return CacheError(
-        f"The cache {str(path)!r} {fault}: {_line(error)}. Make room with `ganzoo cache rm`, or "
-        "set GANZOO_HOME to another folder"
-    )
-
-
-def _read_json(path) -> dict:
-    """The object in a file of ours; `{}` where there is none."""
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _write_json(path, value):
-    scratch = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
-    scratch.write_text(json.dumps(value), "utf-8")
-    os.replace(scratch, path)
+# --- messages
 
 
 def _sleep(seconds):
     time.sleep(seconds)
-
-
-def _line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _say(message):
-    print(f"ganzoo: {message}", file=sys.stderr, flush=True)
 
 
 def _bars_show():
@@ -1051,15 +926,15 @@ def _folders(kind):
 
 
 def _entry(path, kind, name, url, partial, sha256=None):
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    size = sum(p.stat().st_size for p in files if not p.is_symlink())
+    parts = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    size = sum(p.stat().st_size for p in parts if not p.is_symlink())
     return dict(
         path=path, kind=kind, name=name, url=url, bytes=size, sha256=sha256, partial=partial
     )
 
 
 def _download_entry(folder):
-    record, state = _read_json(folder / RECORD), _read_json(folder / STATE)
+    record, state = files.read_json(folder / RECORD), files.read_json(folder / STATE)
     known = {**state, **{key: value for key, value in record.items() if value}}
     whole = folder / record.get("file", "")
     partials = sorted(folder.glob(f"*{PARTIAL}"), key=_length)
@@ -1098,7 +973,7 @@ def remove(pattern) -> list[dict]:
     chosen = matching(pattern)
     for entry in chosen:
         path = _folder_of(entry)
-        with _writing(path), locked(path):
+        with files.writing(path), locked(path):
             shutil.rmtree(path)
         if entry["kind"] == "hf":
             _forget_records(entry["url"])
@@ -1107,7 +982,7 @@ def remove(pattern) -> list[dict]:
 
 def _forget_records(url):
     for folder in _folders("records"):
-        known = _read_json(folder / RECORD).get("url", "")
+        known = files.read_json(folder / RECORD).get("url", "")
         if known == url or known.startswith((f"{url}@", f"{url}/")):
-            with _writing(folder):
+            with files.writing(folder):
                 shutil.rmtree(folder)

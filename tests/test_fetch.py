@@ -21,7 +21,7 @@ import pytest
 import requests
 from hub_server import TOKEN, Fault, HubServer
 
-from ganzoo import errors, fetch, resources
+from ganzoo import errors, fetch, files, resources
 
 DATA = random.Random(0).randbytes(1_500_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -793,49 +793,10 @@ def test_a_read_only_cache(hub, url, monkeypatch, number):
         return opened(name, flags, *rest, **more)
 
     monkeypatch.setattr(os, "open", refuse)  # what filelock calls
-    monkeypatch.setattr(fetch, "_write_json", failing(number))
+    monkeypatch.setattr(files, "write_json", failing(number))
     assert fetch.fetch_url(url, sha256=SHA256) == path and fetch.fetch_repo("o/r") == folder
     with pytest.raises(errors.CacheError, match="read-only"):
         fetch.fetch_url(f"{hub.url}/files/b.pth")
-
-
-# --- folders of converted weights
-
-
-def test_a_fresh_folder_appears_whole_or_not_at_all(monkeypatch, tmp_path):
-    target = tmp_path / "converted" / "key"
-    with fetch.fresh_folder(target) as scratch:
-        (scratch / "a").write_text("1")
-        assert not target.exists() and scratch.parent == target.parent
-    assert (target / "a").read_text() == "1"
-    with pytest.raises(RuntimeError), fetch.fresh_folder(target) as scratch:
-        (scratch / "a").write_text("2")
-        raise RuntimeError
-    assert (target / "a").read_text() == "1"
-    with fetch.fresh_folder(target) as scratch:
-        (scratch / "b").write_text("3")
-    assert [p.name for p in target.iterdir()] == ["b"]
-    assert [p.name for p in target.parent.iterdir()] == ["key"]
-
-
-@pytest.mark.parametrize("kind", ["python", "safetensors"])
-def test_a_fresh_folder_on_a_full_disk(tmp_path, kind):
-    import safetensors
-
-    error = OSError(errno.ENOSPC, "No space left on device")
-    if kind == "safetensors":
-        error = safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
-    with pytest.raises(errors.CacheError, match="full"), fetch.fresh_folder(tmp_path / "k"):
-        raise error
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_a_killed_process_left_is_swept(tmp_path):
-    old, new = tmp_path / ".k.aaaa.partial", tmp_path / ".k.bbbb.partial"
-    old.mkdir(), new.mkdir()
-    os.utime(old, (1, 1))
-    with fetch.fresh_folder(tmp_path / "k"):
-        assert new.exists() and not old.exists()
 
 
 def test_what_a_killed_hub_client_left_is_swept(hub):
@@ -847,24 +808,6 @@ def test_what_a_killed_hub_client_left_is_swept(hub):
     hub.add("o/r", "y.bin", DATA[::-1])
     fetch.fetch_hf("o/r", "y.bin")
     assert new.exists() and not old.exists() and path.read_bytes() == DATA
-
-
-def test_a_lock_that_is_waited_for_is_told(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fetch, "PATIENCE", 0.1)
-    target, order = tmp_path / "x", []
-
-    def second():
-        with fetch.locked(target):
-            order.append("second")
-
-    thread = threading.Thread(target=second)
-    with fetch.locked(target):
-        thread.start()
-        time.sleep(0.5)
-        order.append("first")
-    thread.join(10)
-    assert order == ["first", "second"]
-    assert f"busy with {target}" in capsys.readouterr().err
 
 
 # --- the list of the cache
