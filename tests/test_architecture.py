@@ -45,7 +45,7 @@ EAGER = {
     "family": f"{KERAS} latent_gan growing_gan gan generator losses penalties augment layers ema "
     "checks",
     "errors": "",
-    "fetch": "errors files resources",
+    "fetch": "errors fetch files resources",
     "files": "errors",
     "gan": f"{KERAS} ema",
     "generator": f"{KERAS} layers",

@@ -23,7 +23,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from ganzoo import fetch, hub
+from ganzoo import fetch, hub, resources
 from ganzoo.metrics.arrays import MetricError, checked_images, what_floats
 from ganzoo.metrics.inception import OUTPUTS, SIZE, inception, select
 from ganzoo.metrics.lpips import LPIPS
@@ -369,7 +369,7 @@ def _fill(network, kind, files, convert):
 def _key(files):
     """Changes with the files and with the code that converts them."""
     digest = hashlib.sha256(" ".join(sha256 for _, sha256 in files).encode())
-    for source in sorted((pathlib.Path(fetch.__file__).parent / "convert").glob("*.py")):
+    for source in sorted(resources.CONVERT.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:24]
 
