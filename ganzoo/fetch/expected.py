@@ -151,10 +151,10 @@ def record(file, path, digest, mark):
 # --- what is not here
 
 
-def once(file, download) -> pathlib.Path:
+def once(file, download, offline=None) -> pathlib.Path:
     """The file if it is here and right, else `download()`, by one process at a time.
 
-    Raises: OfflineError: it is not here, and servers may not be asked.
+    Raises: OfflineError: it is not here, and servers may not be asked; see `settings.offline`.
     """
     damage = None
     try:
@@ -162,8 +162,8 @@ def once(file, download) -> pathlib.Path:
             return path
     except HashError as error:
         damage = error
-    if settings.offline():
-        raise damage or offline_error(f"{file.title!r} of {file.source}", file.path)
+    if settings.offline(offline):
+        raise damage or offline_error(f"{file.title!r} of {file.source}", file.path, offline)
     with files.locked(file.folder):
         try:
             if path := verified(file):  # another process was quicker
@@ -174,8 +174,13 @@ def once(file, download) -> pathlib.Path:
         return download()
 
 
-def offline_error(what, path) -> OfflineError:
-    """What is not here, and where it would lie."""
+def offline_error(what, path, offline) -> OfflineError:
+    """What is not here, where it would lie, and who forbids to fetch it."""
+    if offline:
+        return OfflineError(
+            f"{what} is not in the cache, and offline=True forbids fetching it to {str(path)!r}, "
+            "as GANZOO_OFFLINE=1 would. Leave it out for the first download"
+        )
     return OfflineError(
         f"{what} is not in the cache, and GANZOO_OFFLINE or HF_HUB_OFFLINE forbids fetching it to "
         f"{str(path)!r}. Unset it for the first download"

@@ -35,6 +35,7 @@ def fetch_hf(
     sha256_prefix=None,
     size=None,
     name=None,
+    offline: bool | None = None,
 ) -> pathlib.Path:
     """The verified local copy of a file of a Hugging Face repository.
 
@@ -43,13 +44,13 @@ def fetch_hf(
     Args:
         repo, path: `org/name`, and the file's path in it.
         revision: a commit, branch or tag. Defaults to `None`, the branch `main`.
-        sha256, sha256_prefix, size, name: as for `fetch_url`.
+        sha256, sha256_prefix, size, name, offline: as for `fetch_url`.
 
     Returns: a path, not to be written to.
     Raises: as `fetch_url`.
     """
     facts = dict(sha256=sha256, sha256_prefix=sha256_prefix, size=size, name=name)
-    return _fetch(file_of(repo, path, revision, facts), repo, path, revision)
+    return _fetch(file_of(repo, path, revision, facts), repo, path, revision, offline)
 
 
 def file_of(repo, path, revision, facts) -> expected.File:
@@ -63,7 +64,7 @@ def _source(repo, revision):
     return f"hf://{repo}@{revision}" if revision else f"hf://{repo}"
 
 
-def _fetch(file, repo, path, revision):
+def _fetch(file, repo, path, revision, offline):
     def call(client, **where):
         files.sweep(pathlib.Path(where["cache_dir"]).glob("models--*/blobs/*.incomplete"))
         return client.hf_hub_download(repo, path, revision=revision, **where)
@@ -71,7 +72,7 @@ def _fetch(file, repo, path, revision):
     def download():
         return _accept(file, pathlib.Path(_ask(file.source, call)))
 
-    return expected.once(file, download)
+    return expected.once(file, download, offline)
 
 
 def _accept(file, path):
@@ -98,23 +99,23 @@ def _accept(file, path):
 # --- a repository
 
 
-def fetch_repo(repo, revision=None) -> pathlib.Path:
+def fetch_repo(repo, revision=None, *, offline: bool | None = None) -> pathlib.Path:
     """A local folder with the model files at the top of a Hugging Face repository.
 
     Of a repository in ganzoo's form: `config.json`, the safetensors and the card; of any other: its
     checkpoints and JSON files. The Hub is asked for the newest commit; where it cannot be reached,
     the last one fetched is used.
 
-    Args: repo, revision: as for `fetch_hf`.
+    Args: repo, revision, offline: as for `fetch_hf`.
     Returns: a folder, not to be written to.
     Raises: as `fetch_url`; DownloadError too where the repository holds many checkpoints.
     """
     source = _source(repo, revision)
     folder = settings.home() / "records" / expected.key_of(source)
     last = _last_snapshot(folder)
-    if settings.offline():
+    if settings.offline(offline):
         if last is None:
-            raise expected.offline_error(source, settings.home() / "hf")
+            raise expected.offline_error(source, settings.home() / "hf", offline)
         return last
 
     def call(client, endpoint, **_):
@@ -128,7 +129,7 @@ def fetch_repo(repo, revision=None) -> pathlib.Path:
             raise
         files.say(f"{error}\nThe copy in the cache is used: {last}")
         return last
-    snapshot = _fetch_snapshot(repo, source, info)
+    snapshot = _fetch_snapshot(repo, source, info, offline)
     if snapshot != last:
         _remember_snapshot(folder, source, snapshot)
     return snapshot
@@ -148,14 +149,14 @@ def _remember_snapshot(folder, source, snapshot):
         files.write_json(folder / expected.RECORD, entry)
 
 
-def _fetch_snapshot(repo, source, info):
+def _fetch_snapshot(repo, source, info, offline):
     """Fetches the model's files of one commit; returns their folder."""
     siblings = {sibling.rfilename: sibling for sibling in info.siblings}
     for name in _model_files(list(siblings), source):
         lfs = siblings[name].lfs  # what lies in Git itself, such as config.json, has none
         facts = {"sha256": lfs.sha256 if lfs else None, "size": siblings[name].size, "name": repo}
         file = file_of(repo, name, info.sha, {**facts, "quiet": True})
-        path = _fetch(file, repo, name, info.sha)
+        path = _fetch(file, repo, name, info.sha, offline)
     return path.parent
 
 

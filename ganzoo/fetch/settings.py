@@ -26,8 +26,12 @@ def converted(key: str) -> pathlib.Path:
     return home() / "converted" / key
 
 
-def offline() -> bool:
-    """Whether `GANZOO_OFFLINE` or `HF_HUB_OFFLINE` forbids every request."""
+def offline(chosen: bool | None = None) -> bool:
+    """Whether every request is forbidden: `chosen`; where that is `None`, whether `GANZOO_OFFLINE`
+    or `HF_HUB_OFFLINE` says so.
+    """
+    if chosen is not None:
+        return chosen
     names = ("GANZOO_OFFLINE", "HF_HUB_OFFLINE")
     return any(os.environ.get(name, "").strip().lower() in YES for name in names)
 

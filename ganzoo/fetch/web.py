@@ -31,6 +31,7 @@ def fetch_url(
     size=None,
     name=None,
     filename=None,
+    offline: bool | None = None,
 ) -> pathlib.Path:
     """The verified local copy of a URL's file.
 
@@ -40,6 +41,8 @@ def fetch_url(
         size: bytes, where published.
         name: the model, for messages.
         filename: where the URL does not end in one.
+        offline: bool. Whether servers may not be asked. Defaults to `None`: as `GANZOO_OFFLINE`
+            and `HF_HUB_OFFLINE` say.
 
     Returns: a path, not to be written to.
     Raises: OfflineError, MissingFileError, AccessError, WrongBodyError, DownloadError, HashError,
@@ -47,7 +50,7 @@ def fetch_url(
     """
     facts = dict(sha256=sha256, sha256_prefix=sha256_prefix, size=size, name=name)
     file = file_of(url, filename, facts)
-    return expected.once(file, lambda: _download(file))
+    return expected.once(file, lambda: _download(file), offline)
 
 
 def file_of(url, filename, facts) -> expected.File:

@@ -63,3 +63,45 @@ def test_offline_uses_the_cache_and_asks_nobody(hub, url, monkeypatch, name):
     path = fetch.fetch_url(url, sha256=SHA256)
     monkeypatch.setenv(name, "1")
     assert fetch.fetch(entry(*reversed(mirrors)), "model-x") == path
+
+
+CALLS = {
+    "fetch": lambda url, **how: fetch.fetch(entry({"url": url}), "model-x", **how),
+    "hub mirror": lambda url, **how: fetch.fetch(entry(HUB_MIRROR), "model-x", **how),
+    "fetch_url": lambda url, **how: fetch.fetch_url(url, name="model-x", **how),
+    "fetch_hf": lambda url, **how: fetch.fetch_hf("o/r", "a.bin", name="model-x", **how),
+    "fetch_repo": lambda url, **how: fetch.fetch_repo("o/r", **how),
+}
+HUB_MIRROR = {"hf": "o/r", "revision": None, "path": "a.bin"}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_may_be_offline_whatever_the_environment_says(hub, url, monkeypatch, call):
+    hub.add("o/r", "a.bin", DATA)
+    call = CALLS[call]
+    with pytest.raises(errors.OfflineError, match="offline=True") as caught:
+        call(url, offline=True)
+    assert str(fetch.home()) in str(caught.value)
+    assert not hub.requests and not fetch.home().exists()
+    monkeypatch.setenv("GANZOO_OFFLINE", "1")
+    with pytest.raises(errors.OfflineError, match="^(?!.*offline=True)"):
+        call(url)
+    path = call(url, offline=False)
+    hub.requests.clear()
+    assert call(url) == path and call(url, offline=True) == path
+    assert not hub.requests
+
+
+def test_a_damaged_file_is_an_error_for_a_call_that_is_offline(hub, url):
+    path = fetch.fetch_url(url, sha256=SHA256)
+    path.write_bytes(b"x" + DATA[1:])
+    with pytest.raises(errors.HashError, match=SHA256):
+        fetch.fetch(entry({"url": url}), "m", offline=True)
+    assert path.exists() and len(hub.seen()) == 1
+
+
+def test_packaged_files_are_here_also_offline(monkeypatch, tmp_path):
+    monkeypatch.setattr(resources, "WEIGHTS", tmp_path)
+    (tmp_path / "a.safetensors").write_bytes(DATA)
+    found = fetch.fetch(entry({"package": "a.safetensors"}), "m", offline=True)
+    assert found == tmp_path / "a.safetensors"

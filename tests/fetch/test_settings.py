@@ -32,6 +32,13 @@ def test_offline_is_a_word_of_consent(monkeypatch, name):
         assert fetch.offline() is expected
 
 
+@pytest.mark.parametrize("environment", ["0", "1"])
+def test_what_the_call_says_goes_before_the_environment(monkeypatch, environment):
+    monkeypatch.setenv("GANZOO_OFFLINE", environment)
+    assert fetch.offline(True) is True and fetch.offline(False) is False
+    assert fetch.offline(None) is (environment == "1")
+
+
 def test_importing_it_is_light():
     heavy = ["requests", "huggingface_hub", "tqdm", "filelock", "numpy", "keras"]
     code = f"import ganzoo.fetch, sys; print([m for m in {heavy} if m in sys.modules])"
