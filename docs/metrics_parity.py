@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ganzoo.checkpoints import reader
 from ganzoo.convert import inception as fill_inception
 from ganzoo.convert import lpips as fill_lpips
-from ganzoo.convert import reader
 from ganzoo.metrics.inception import OUTPUTS, inception
 from ganzoo.metrics.lpips import LPIPS
 from ganzoo.metrics.resize import resize

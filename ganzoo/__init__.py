@@ -27,8 +27,9 @@ _HOMES = {
     "manifest": "hub",
 }
 _MODULES = frozenset(
-    "augment avatars callbacks convert data editing ema errors families gan generator growing_gan "
-    "hub latent_gan layers losses measure metrics penalties pictures publish recipe recipes".split()
+    "augment avatars callbacks checkpoints conditions convert data editing ema errors families gan "
+    "generator growing_gan hub latent_gan layers losses measure metrics penalties pictures publish "
+    "recipe recipes training translation_gan translator vocoder".split()
 )
 
 

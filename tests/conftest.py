@@ -128,8 +128,8 @@ def load(trees, monkeypatch):
     """(file, change of its tree) -> what `ganzoo.load` makes of that; the module's fixture `trees`
     has the trees by file.
     """
-    from ganzoo import foreign
-    from ganzoo.convert import reader
+    from ganzoo.checkpoints import reader
+    from ganzoo.convert import foreign
 
     def load(name, change=lambda tree: None):
         tree = copy.deepcopy(trees[name])

@@ -6,7 +6,7 @@ import numpy as np
 import stylegan_parity
 import tensorflow as tf
 
-from ganzoo.convert import reader
+from ganzoo.checkpoints import reader
 
 DEFAULT = (0.7, 8)  # of the official `Gs.run`
 

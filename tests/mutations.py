@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from ganzoo.convert import reader
+from ganzoo.checkpoints import reader
 from ganzoo.errors import CheckpointError
 
 SECONDS = 10  # that one file may take

@@ -28,20 +28,18 @@ EAGER = {
     "augment": f"{KERAS} layers",
     "callbacks": f"{KERAS} data generator metrics pictures",
     "cards": "",
-    "convert.hdf5": "numpy ml_dtypes errors convert.reader",
-    "convert.reader": "numpy ml_dtypes errors",
-    "convert.source": "numpy errors convert.mmgen_progan convert.mmgen_stylegan2 "
-    "convert.nvidia_states convert.reader convert.rosinality convert.stylegan2_torch "
+    "checkpoints": "numpy ml_dtypes errors checkpoints",
+    "convert.foreign": "checkpoints convert.table errors families resources",
+    "convert.source": "numpy errors checkpoints convert.mmgen_progan convert.mmgen_stylegan2 "
+    "convert.nvidia_states convert.rosinality convert.stylegan2_torch "
     "convert.stylegan3_torch convert.table convert.tflib layers.bands",
     "convert.table": "numpy addresses",
-    "convert.tensor_bundle": "numpy ml_dtypes errors convert.reader",
-    "convert.tflib": "numpy errors convert.reader convert.table",
+    "convert.tflib": "numpy errors checkpoints convert.table",
     "data": "numpy tensorflow errors",
     "demonstration": f"{KERAS} data hub pictures resources",
     "editing": f"{KERAS} errors fetch generator pictures metrics editing",
     "ema": KERAS,
     "families": "resources",
-    "foreign": "errors families resources",
     "family": f"{KERAS} latent_gan growing_gan gan generator losses penalties augment layers ema "
     "checks",
     "errors": "",
@@ -64,21 +62,19 @@ EAGER = {
 AT_CALL = {
     "__main__": "numpy audit callbacks editing measure publish demonstration metrics recipe tqdm",
     "callbacks": "publish",
-    "convert.reader": "convert.hdf5 convert.tensor_bundle",
     "avatars": "PIL dicebear resvg_py",
     "data": "avatars filelock tensorflow_datasets",
     "editing": "metrics PIL imageio_ffmpeg sklearn",
     "fetch": "huggingface_hub requests tqdm",
     "files": "filelock",
-    "foreign": "convert",
     "gan": "publish",
     "measure": "callbacks data generator metrics recipe",
-    "metrics": "convert data safetensors scipy sklearn PIL matplotlib",
-    "hub": f"{KERAS} ml_dtypes safetensors convert foreign publish addresses",
+    "metrics": "checkpoints convert data safetensors scipy sklearn PIL matplotlib",
+    "hub": f"{KERAS} ml_dtypes safetensors convert publish addresses",
     "recipe": "measure",
     "publish": f"{KERAS} huggingface_hub safetensors convert cards pictures addresses",
 }
-CONVERT_TOOLS = {"hdf5", "reader", "table", "tensor_bundle", "tflib", "__init__"}
+CONVERT_TOOLS = {"foreign", "table", "tflib", "__init__"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,10 @@ import safetensors.numpy
 from harness import assert_same_weights
 
 import ganzoo
-from ganzoo import foreign, hub
+from ganzoo import hub
 from ganzoo.addresses import addresses
-from ganzoo.convert import reader
+from ganzoo.checkpoints import reader
+from ganzoo.convert import foreign
 from ganzoo.ema import EMA
 from ganzoo.errors import HashError, MissingFileError, WeightsError
 from ganzoo.families.cgan import CGAN

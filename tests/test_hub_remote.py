@@ -13,7 +13,8 @@ import pytest
 from hub_server import HubServer
 
 import ganzoo
-from ganzoo import errors, fetch, foreign, hub, resources
+from ganzoo import errors, fetch, hub, resources
+from ganzoo.convert import foreign
 from ganzoo.families.dcgan import DCGAN
 from ganzoo.hub import publish
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import ganzoo
-from ganzoo import errors, foreign, hub, resources
+from ganzoo import errors, hub, resources
+from ganzoo.convert import foreign
 from ganzoo.hub import publish
 from ganzoo.metrics import classifier
 

@@ -4,7 +4,7 @@ NumPy, NCHW as there.
 
 import numpy as np
 
-from ganzoo.convert.reader import META
+from ganzoo.checkpoints.reader import META
 
 SIZE, LATENT, STYLE, LABELS = 16, 5, 7, 3
 MAPS = {2: 20, 4: 20, 8: 12, 16: 6}  # 48 / (side / 2), at most 20; of 2 x 2: the dense layer

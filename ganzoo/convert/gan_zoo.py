@@ -14,8 +14,8 @@ import re
 
 import numpy as np
 
+from ganzoo.checkpoints.reader import META, flatten
 from ganzoo.convert.mmgen_progan import sizes
-from ganzoo.convert.reader import META, flatten
 from ganzoo.convert.table import Recognised, Rule, conv2d, dense_to_nhwc
 from ganzoo.errors import WeightsError
 

@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-from ganzoo.convert.reader import flatten
+from ganzoo.checkpoints.reader import flatten
 from ganzoo.convert.table import Recognised, Rule, conv2d, dense_to_nhwc
 from ganzoo.errors import WeightsError
 

@@ -9,7 +9,7 @@ The official code is https://github.com/open-mmlab/mmgeneration (Apache-2.0).
 
 import dataclasses
 
-from ganzoo.convert.reader import flatten
+from ganzoo.checkpoints.reader import flatten
 from ganzoo.convert.rosinality import Names, made
 from ganzoo.errors import WeightsError
 

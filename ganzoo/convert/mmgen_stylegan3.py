@@ -9,9 +9,9 @@ The official code is https://github.com/open-mmlab/mmgeneration (Apache-2.0).
 
 import dataclasses
 
+from ganzoo.checkpoints.reader import flatten
 from ganzoo.convert.mmgen_stylegan2 import BGR, LOSSES, NETWORKS, RGB, STYLEGAN3, share
 from ganzoo.convert.nvidia_states import stylegan3_config
-from ganzoo.convert.reader import flatten
 from ganzoo.convert.rosinality import made
 from ganzoo.convert.stylegan3_torch import generator_table
 from ganzoo.convert.table import Recognised

@@ -14,7 +14,7 @@ import re
 
 import numpy as np
 
-from ganzoo.convert.reader import flatten
+from ganzoo.checkpoints.reader import flatten
 from ganzoo.convert.rosinality import block_maps
 from ganzoo.convert.stylegan2_torch import generator_rules, taps_of
 from ganzoo.convert.stylegan3_torch import generator_table

@@ -4,7 +4,7 @@ Layout: (G, D, Gs). Kernels are HWIO; where upsampling and convolution are one o
 (`fused_scale`), HWOI and turned round.
 """
 
-from ganzoo.convert.reader import META
+from ganzoo.checkpoints.reader import META
 from ganzoo.convert.table import Recognised, Rule, dense_from_nchw
 from ganzoo.convert.tflib import discriminator_table, images, layer, options, recognised, sides
 

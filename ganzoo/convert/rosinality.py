@@ -14,7 +14,7 @@ import re
 
 import numpy as np
 
-from ganzoo.convert.reader import flatten
+from ganzoo.checkpoints.reader import flatten
 from ganzoo.convert.table import Recognised, Rule, conv2d, dense, dense_from_nchw, keep
 from ganzoo.errors import WeightsError
 

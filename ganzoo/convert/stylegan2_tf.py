@@ -8,7 +8,7 @@ are HWIO, those of upsampling layers turned round; the styles' biases lack the 1
 The repositories differ in how labels go in, and in the minibatch standard deviation's group.
 """
 
-from ganzoo.convert.reader import META, flatten
+from ganzoo.checkpoints.reader import META, flatten
 from ganzoo.convert.table import Recognised, Rule, dense_from_nchw
 from ganzoo.convert.tflib import discriminator_table
 from ganzoo.errors import WeightsError

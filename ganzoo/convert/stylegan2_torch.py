@@ -8,7 +8,7 @@ options are nested in the first and flat in the second. The discriminator is als
 
 import numpy as np
 
-from ganzoo.convert.reader import META, flatten
+from ganzoo.checkpoints.reader import META, flatten
 from ganzoo.convert.table import Recognised, Rule, conv2d, dense, dense_from_nchw, layer
 from ganzoo.errors import WeightsError
 

@@ -8,7 +8,7 @@ come; mapping options are nested, synthesis options flat. The layers' order is t
 
 import re
 
-from ganzoo.convert.reader import META, flatten
+from ganzoo.checkpoints.reader import META, flatten
 from ganzoo.convert.stylegan2_torch import (
     discriminator_options,
     discriminator_table,

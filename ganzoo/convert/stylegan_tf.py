@@ -5,7 +5,7 @@ Layout: (G, D, Gs); G and Gs have the components mapping and synthesis. Kernels 
 upsampling and convolution are one operation ("fused"), turned round.
 """
 
-from ganzoo.convert.reader import META
+from ganzoo.checkpoints.reader import META
 from ganzoo.convert.table import Recognised, Rule, dense_from_nchw
 from ganzoo.convert.tflib import discriminator_table, images, layer, options, recognised, sides
 from ganzoo.errors import WeightsError

@@ -3,7 +3,7 @@
 Such a file is (G, D, Gs): networks that hold the arguments of the functions which build them.
 """
 
-from ganzoo.convert.reader import META, flatten
+from ganzoo.checkpoints.reader import META, flatten
 from ganzoo.convert.table import Rule, dense_from_nchw
 from ganzoo.errors import WeightsError
 

@@ -378,7 +378,7 @@ def _convert(network, folder, files, convert):
     from safetensors.numpy import save_file
 
     from ganzoo.addresses import addresses
-    from ganzoo.convert import reader
+    from ganzoo.checkpoints import reader
 
     convert(network, *(reader.read(path) for path, _ in files))
     arrays = {f"{network.name}/{key}": value.numpy() for key, value in addresses(network).items()}

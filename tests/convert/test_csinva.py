@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 import ganzoo
-from ganzoo.convert import csinva, reader
+from ganzoo.checkpoints import reader
+from ganzoo.convert import csinva
 from ganzoo.families.vanilla_gan import VanillaGAN
 
 FOLDER = "checkpoints/csinva_mnist"

@@ -5,7 +5,8 @@ import pytest
 from layouts import fill, inputs, norm, pickled
 
 import ganzoo
-from ganzoo.convert import dcgan, reader
+from ganzoo.checkpoints import reader
+from ganzoo.convert import dcgan
 from ganzoo.errors import WeightsError
 
 

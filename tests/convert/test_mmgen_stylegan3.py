@@ -7,8 +7,8 @@ from rosinality_networks import discriminator, logits_of, mmgen_discriminator
 from stylegan_parity import arrays, error
 
 import ganzoo
-from ganzoo import foreign
-from ganzoo.convert import mmgen_stylegan3, nvidia_states, reader
+from ganzoo.checkpoints import reader
+from ganzoo.convert import foreign, mmgen_stylegan3, nvidia_states
 from ganzoo.errors import WeightsError
 from ganzoo.hub import publish
 from ganzoo.hub.loading import ForeignPlace

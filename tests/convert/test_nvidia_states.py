@@ -8,8 +8,9 @@ from layouts import pickled
 from stylegan_parity import arrays, error
 
 import ganzoo
-from ganzoo import families, foreign
-from ganzoo.convert import nvidia_states, reader, table
+from ganzoo import families
+from ganzoo.checkpoints import reader
+from ganzoo.convert import foreign, nvidia_states, table
 from ganzoo.errors import WeightsError
 
 CASES = ("sg2ada_32_cifar_snapshot", "sg2ada_64_cond", "sg2ada_64_uncond", "sg3repo_stylegan2_32",

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from stylegan_parity import refusal
 
-from ganzoo.convert import progan_tf, reader, stylegan_tf
-from ganzoo.convert.reader import META
+from ganzoo.checkpoints import reader
+from ganzoo.checkpoints.reader import META
+from ganzoo.convert import progan_tf, stylegan_tf
 
 PROGAN = "parity/stylegan/progan_losses_16/network.pkl"
 UNFUSED = "parity/stylegan/progan_32_growing_unfused/network.pkl"

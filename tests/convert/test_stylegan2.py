@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from stylegan_parity import refusal
 
-from ganzoo.convert import reader, stylegan2_tf, stylegan2_torch
-from ganzoo.convert.reader import META
+from ganzoo.checkpoints import reader
+from ganzoo.checkpoints.reader import META
+from ganzoo.convert import stylegan2_tf, stylegan2_torch
 
 TORCH = "parity/stylegan/sg2ada_64_cond/network.pkl"
 TF_ADA = "parity/stylegan/sg2adatf_32_cifar_cond/network.pkl"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import ganzoo
-from ganzoo.convert import reader, stylegan3_torch
+from ganzoo.checkpoints import reader
+from ganzoo.convert import stylegan3_torch
 from ganzoo.errors import WeightsError
 from ganzoo.families.stylegan3 import StyleGAN3
 

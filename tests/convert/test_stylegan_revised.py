@@ -31,7 +31,7 @@ from tf_stylegan2 import (
     to_rgb,
 )
 
-from ganzoo.convert.reader import META
+from ganzoo.checkpoints.reader import META
 from ganzoo.families.stylegan import StyleGAN
 
 FILE = "revised"

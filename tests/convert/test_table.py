@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from ganzoo.convert import dcgan, reader, wgangp
+from ganzoo.checkpoints import reader
+from ganzoo.convert import dcgan, wgangp
 from ganzoo.convert.table import (
     Rule,
     addresses,

@@ -5,8 +5,8 @@ import tensorflow as tf
 from harness import PLACES, check_family, check_family_in, images
 
 from ganzoo.addresses import addresses
+from ganzoo.checkpoints.reader import read
 from ganzoo.convert.dcgan import discriminator_table, generator_table, infer
-from ganzoo.convert.reader import read
 from ganzoo.convert.table import assign
 from ganzoo.ema import EMA
 from ganzoo.families.dcgan import DCGAN, DCGANDiscriminator, DCGANGenerator

@@ -9,7 +9,8 @@ import stylegan_parity
 import tensorflow as tf
 
 import ganzoo
-from ganzoo.convert import reader, stylegan2_torch
+from ganzoo.checkpoints import reader
+from ganzoo.convert import stylegan2_torch
 from ganzoo.families.stylegan2 import StyleGAN2, StyleGAN2Generator
 from ganzoo.layers.stylegan2_discriminator import StyleGAN2Discriminator
 from ganzoo.losses import NonSaturating

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from harness import PLACES, check_family, check_family_in, check_network, dtype_policy, images
 
+from ganzoo.checkpoints.reader import read
 from ganzoo.convert import table
 from ganzoo.convert import wgangp as rows
-from ganzoo.convert.reader import read
 from ganzoo.ema import EMA
 from ganzoo.families.wgangp import WGANGP, WGANGPDiscriminator, WGANGPGenerator
 from ganzoo.layers.normalization import BatchNormalization

@@ -130,7 +130,7 @@ def test_the_conversion_is_kept_and_damage_is_named(weights, cache, monkeypatch)
     def unexpected(*_):
         raise AssertionError("read again")
 
-    monkeypatch.setattr("ganzoo.convert.reader.read", unexpected)
+    monkeypatch.setattr("ganzoo.checkpoints.reader.read", unexpected)
     extractor(weights=weights)
     assert file.stat().st_mtime_ns == before
     whole = file.read_bytes()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ganzoo.addresses import addresses
+from ganzoo.checkpoints import reader
 from ganzoo.convert import inception as convert
-from ganzoo.convert import reader
 from ganzoo.metrics.inception import OUTPUTS, inception, select
 from ganzoo.metrics.resize import resize
 

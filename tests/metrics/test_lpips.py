@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ganzoo.checkpoints import reader
 from ganzoo.convert import lpips as convert
-from ganzoo.convert import reader
 from ganzoo.metrics.lpips import CHANNELS, LPIPS, SMALLEST
 
 FOLDERS = {"alex": "10_lpips", "squeeze": "10_lpips", "vgg": "10_lpips_vgg"}

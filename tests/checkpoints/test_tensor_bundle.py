@@ -1,4 +1,4 @@
-"""`convert/tensor_bundle.py`: what TensorFlow wrote is read value for value; the rest is refused.
+"""`checkpoints/tensor_bundle.py`: what TensorFlow wrote is read value for value, or refused.
 
 Oracle: TensorFlow's own reader, on checkpoints that it wrote just before. Layouts that today's
 TensorFlow no longer writes (snappy, big-endian) come from `bundle` below.
@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from mutations import many, mutated, outcomes
 
-from ganzoo.convert import reader, tensor_bundle
+from ganzoo.checkpoints import reader, tensor_bundle
 from ganzoo.errors import CheckpointError, CorruptCheckpointError
 
 VARIABLE = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from convert.pickles import (
+from checkpoints.pickles import (
     MAGIC,
     W,
     array,
@@ -32,8 +32,8 @@ from convert.pickles import (
     torch_zip,
 )
 
-from ganzoo.convert import reader
-from ganzoo.convert.reader import META, flatten, load, read
+from ganzoo.checkpoints import reader
+from ganzoo.checkpoints.reader import META, flatten, load, read
 from ganzoo.errors import CheckpointError, CorruptCheckpointError, UnsafeCheckpointError
 
 # NVIDIA's files: every tensor has the recorded sha256 under the recorded name.

@@ -1,10 +1,10 @@
 """Other people's checkpoints: from arrays to one of our models.
 
-The arrays come from `convert.reader`, which runs nothing. Which network they are is asked of every
-source in `convert/`: a module whose `recognise(arrays)` knows a layout and infers all sizes from
-shapes. A source whose files say what they are (their `reader.META`) has `recognise_networks(tree)`
-instead, which is shown trees with all that they know of themselves. Nothing here depends on file
-names, except that a set of `.npy` files is one checkpoint.
+The arrays come from `checkpoints.reader`, which runs nothing. Which network they are is asked of
+every source in `convert/`: a module whose `recognise(arrays)` knows a layout and infers all sizes
+from shapes. A source whose files say what they are (their `reader.META`) has
+`recognise_networks(tree)` instead, which is shown trees with all that they know of themselves.
+Nothing here depends on file names, except that a set of `.npy` files is one checkpoint.
 """
 
 import dataclasses
@@ -12,6 +12,8 @@ import importlib
 import pathlib
 
 from ganzoo import families, resources
+from ganzoo.checkpoints import reader
+from ganzoo.convert import table
 from ganzoo.errors import WeightsError
 
 ORDERS = ("rgb", "bgr")
@@ -21,8 +23,8 @@ def sources() -> dict:
     """{name: module} of `convert/`: those that recognise a foreign layout."""
     names = sorted(path.stem for path in resources.CONVERT.glob("[!_]*.py"))
     modules = {name: importlib.import_module(f"ganzoo.convert.{name}") for name in names}
-    asked = {"recognise", "recognise_networks"}
-    return {name: module for name, module in modules.items() if asked & set(vars(module))}
+    questions = {"recognise", "recognise_networks"}
+    return {name: module for name, module in modules.items() if questions & set(vars(module))}
 
 
 def load(files: list[dict], *, family=None, config=None, channel_order=None, where: str):
@@ -44,20 +46,20 @@ def load(files: list[dict], *, family=None, config=None, channel_order=None, whe
     """
     if family is not None:
         families.family_class(family)  # raises for one that does not exist
-    found, names, others = [], [], set()
+    matches, names, others = [], [], set()
     for file, tree in _trees(files):
         if file.get("pick") is not None:
             tree = _pick(tree, file["pick"], file["path"])
         parts = _recognise(tree, file.get("converter"))
         others |= {part.family for _, part, _ in parts}
-        parts = [known for known in parts if family in (None, known[1].family)]
-        found += [
+        parts = [match for match in parts if family in (None, match[1].family)]
+        matches += [
             (place, _settled(part, file, channel_order), arrays) for place, part, arrays in parts
         ]
         names += [] if parts else _some_names(tree)
-    if not found and others:
+    if not matches and others:
         raise WeightsError(f"{where!r} is of family {sorted(others)}. Received: family={family!r}")
-    networks = _one_each(found, names, where)
+    networks = _one_each(matches, names, where)
     gan = families.construct(_family(networks), {**_config(networks), **(config or {})})
     _assign(gan, networks, where)
     return gan, set(networks)
@@ -65,8 +67,6 @@ def load(files: list[dict], *, family=None, config=None, channel_order=None, whe
 
 def _trees(files):
     """(file, tree) of each; all `.npy` files together are one tree."""
-    from ganzoo.convert import reader
-
     arrays = [file for file in files if pathlib.Path(file["path"]).suffix == ".npy"]
     if arrays:
         yield (
@@ -87,31 +87,29 @@ def _pick(tree, pick, path):
 
 def _recognise(tree, converter=None):
     """(where, `Recognised`, arrays) of every mapping in the tree that a source knows."""
-    from ganzoo.convert import reader
-
-    known, found, pending, seen = sources(), [], [("", tree)], set()
+    modules, matches, pending, seen = sources(), [], [("", tree)], set()
     if converter is not None:
-        known = {converter: known[converter]}
+        modules = {converter: modules[converter]}
     while pending:
         where, value = pending.pop(0)
         if not isinstance(value, (dict, list, tuple)) or id(value) in seen:
             continue
         seen.add(id(value))
         arrays = _unwrap(reader.flatten(value))
-        parts = [p for m in known.values() for p in _asked(m, value, arrays)] if arrays else []
-        found += [(where + place, part, held) for place, part, held in parts]
+        parts = [p for m in modules.values() for p in _seen_by(m, value, arrays)] if arrays else []
+        matches += [(where + place, part, share) for place, part, share in parts]
         if not parts:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             pending += [(f"{where}[{k!r}]", item) for k, item in items if k != reader.META]
-    return found
+    return matches
 
 
-def _asked(module, tree, arrays):
+def _seen_by(module, tree, arrays):
     """(where in the tree, `Recognised`, arrays) of each network that a source sees."""
     if "recognise_networks" in vars(module):
         return module.recognise_networks(tree)
-    said = module.recognise(arrays)
-    parts = said if isinstance(said, list) else [] if said is None else [said]
+    answer = module.recognise(arrays)
+    parts = answer if isinstance(answer, list) else [] if answer is None else [answer]
     return [("", part, arrays) for part in parts]
 
 
@@ -123,8 +121,6 @@ def _unwrap(arrays):
 
 
 def _some_names(tree):
-    from ganzoo.convert import reader
-
     return list(reader.flatten(tree))
 
 
@@ -147,26 +143,26 @@ def _settled(part, file, published_order):
     return dataclasses.replace(part, network=network, table=table)
 
 
-def _one_each(found, names, where):
+def _one_each(matches, names, where):
     """{network: (place, `Recognised`, arrays)}, all of one family.
 
     Raises: WeightsError: if nothing was recognised, or one network more than once.
     """
-    if not found:
+    if not matches:
         raise WeightsError(
             f"{where!r} holds no network that one of the sources {list(sources())} recognises. "
             f"Received: {len(names)} arrays, such as {names[:3]}"
         )
-    kinds = sorted({part.family for _, part, _ in found})
+    kinds = sorted({part.family for _, part, _ in matches})
     if len(kinds) > 1:
         raise WeightsError(f"{where!r} may be of {kinds}; choose one with `family=`")
-    for _, part, _ in found:
-        places = [place for place, other, _ in found if other.network == part.network]
+    for _, part, _ in matches:
+        places = [place for place, other, _ in matches if other.network == part.network]
         if len(places) > 1:
             raise WeightsError(
                 f"{where!r} holds a {part.network} in {places}; choose a key with `pick=`"
             )
-    return {part.network: (place, part, arrays) for place, part, arrays in found}
+    return {part.network: (place, part, arrays) for place, part, arrays in matches}
 
 
 def _family(networks):
@@ -181,8 +177,6 @@ def _config(networks):
 
 
 def _assign(gan, networks, where):
-    from ganzoo.convert import table
-
     for name, (place, part, arrays) in networks.items():
         if name not in gan.networks():
             raise WeightsError(

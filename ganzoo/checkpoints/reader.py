@@ -58,29 +58,28 @@ from collections.abc import Callable
 import ml_dtypes
 import numpy as np
 
+from ganzoo.checkpoints import hdf5, tensor_bundle
+from ganzoo.checkpoints.limits import (
+    FREE_BYTES,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_ENTRIES,
+    MAX_HEADER_BYTES,
+    MAX_INFLATION,
+    MAX_INTEGER_BYTES,
+    MAX_KEY,
+    MAX_LINE,
+    MAX_NPY_HEADER_BYTES,
+    MAX_ODD_KEYS,
+    MAX_OPCODES,
+    MAX_RANK,
+    MAX_TENSORS,
+    MAX_UNPACKED,
+    MAX_ZIP_LIST,
+    META,
+    XZ_MEMORY,
+)
 from ganzoo.errors import CheckpointError, CorruptCheckpointError, UnsafeCheckpointError
-
-# Limits
-
-MAX_OPCODES = 1_000_000  # per file; the largest published StyleGAN pickles need below 100,000
-MAX_TENSORS = 100_000  # per file
-MAX_DEPTH = 100  # containers within containers
-MAX_ENTRIES = 1_000_000  # items visited by `flatten`; shared containers count each time
-MAX_ZIP_LIST = 1 << 23  # bytes; about 100,000 files in a zip
-MAX_RANK = 32  # numpy 1.x refuses more dimensions
-MAX_KEY = 10_000  # characters of a key
-MAX_ODD_KEYS = 100  # of a dictionary: those whose hash a file may choose, so that all collide
-MAX_INTEGER_BYTES = 256  # of a pickled long; torch's magic number has 10
-MAX_LINE = 1 << 20  # bytes of a line in a pickle
-MAX_DIGITS = 100  # of a float spelled in decimal
-MAX_HEADER_BYTES = 1 << 23  # of `.safetensors`; about 60,000 tensors
-MAX_NPY_HEADER_BYTES = 1 << 16
-XZ_MEMORY = 1 << 27  # for xz's own window
-MAX_INFLATION = 100  # unpacked bytes per packed byte of a zip or xz, and ...
-FREE_BYTES = 1 << 26  # ... 64 MiB in any case; also for copies and views that repeat bytes
-MAX_UNPACKED = 1 << 30  # where that is more, ten bytes per byte and 1 GiB
-
-META = "__meta__"  # the key under which a tree has what is no array: attributes, names, versions
 
 # What parsing damaged bytes may raise below; each becomes a CorruptCheckpointError.
 _RAW_ERRORS = (
@@ -1058,8 +1057,6 @@ def _load_zip(source):
     if names and all(name.endswith(".npy") for name in names):  # npz
         return {n[: -len(".npy")]: _load_npy(io.BytesIO(archive.read(n))) for n in names}
     if _KERAS_WEIGHTS in names:
-        from ganzoo.convert import hdf5
-
         return hdf5.load_keras(archive, _KERAS_WEIGHTS)
     shown = ", ".join(f"`{n[:40]}`" for n in names[:5]) or "nothing"
     raise CorruptCheckpointError(
@@ -1390,12 +1387,8 @@ def _load_file(file, *, packed=None):
         if _is_safetensors(source, head):
             return _load_safetensors(source)
         if head.startswith(_HDF5_MAGIC):
-            from ganzoo.convert import hdf5
-
             return hdf5.load(source.file)
         if head.startswith(_GZIP_MAGIC):
-            from ganzoo.convert import tensor_bundle
-
             return tensor_bundle.load_tar_gz(source.file)
         return _load_pickles(source)
     except UnsafeCheckpointError:
@@ -1427,8 +1420,6 @@ def _load_folder(folder):
 
 
 def _load_bundle(prefix):
-    from ganzoo.convert import tensor_bundle
-
     try:
         return tensor_bundle.load_prefix(prefix)
     except (CheckpointError, OSError):
@@ -1458,8 +1449,6 @@ def load(path):
     if not isinstance(path, (str, os.PathLike)):
         with _named(path):
             return _load_file(io.BytesIO(path.read()))
-    from ganzoo.convert import tensor_bundle
-
     path = pathlib.Path(path)
     prefix = tensor_bundle.prefix_of(path)
     if prefix is not None:

@@ -13,7 +13,7 @@ import zipfile
 import ml_dtypes
 import numpy as np
 import pytest
-from convert.pickles import (
+from checkpoints.pickles import (
     MAGIC,
     ORDERED,
     W,
@@ -30,8 +30,8 @@ from convert.pickles import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganzoo.convert import reader
-from ganzoo.convert.reader import (
+from ganzoo.checkpoints import reader
+from ganzoo.checkpoints.reader import (
     CheckpointError,
     CorruptCheckpointError,
     UnsafeCheckpointError,

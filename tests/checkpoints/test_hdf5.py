@@ -1,4 +1,4 @@
-"""`convert/hdf5.py`: what Keras and h5py wrote is read value for value; the rest is refused.
+"""`checkpoints/hdf5.py`: what Keras and h5py wrote is read value for value; the rest is refused.
 
 Oracle: h5py, on files that it or Keras wrote just before.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from mutations import many, outcomes
 
-from ganzoo.convert import reader
+from ganzoo.checkpoints import reader
 from ganzoo.errors import CorruptCheckpointError
 
 META = reader.META

@@ -26,7 +26,7 @@ import zlib
 import ml_dtypes
 import numpy as np
 
-from ganzoo.convert.reader import FREE_BYTES, MAX_DEPTH, MAX_RANK, MAX_TENSORS, META
+from ganzoo.checkpoints.limits import FREE_BYTES, MAX_DEPTH, MAX_RANK, MAX_TENSORS, META
 from ganzoo.errors import CorruptCheckpointError
 
 MAGIC = b"\x89HDF\r\n\x1a\n"

@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 import pytest
-from convert.pickles import (
+from checkpoints.pickles import (
     ORDERED,
     W,
     array,
@@ -38,7 +38,7 @@ from convert.pickles import (
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ganzoo.convert import reader
+from ganzoo.checkpoints import reader
 from ganzoo.errors import CheckpointError
 
 ROUNDS, MUTATIONS = 60, 50  # per layout

@@ -22,7 +22,7 @@ import zlib
 import ml_dtypes
 import numpy as np
 
-from ganzoo.convert.reader import FREE_BYTES, MAX_RANK, MAX_TENSORS, META
+from ganzoo.checkpoints.limits import FREE_BYTES, MAX_RANK, MAX_TENSORS, META
 from ganzoo.errors import CorruptCheckpointError
 
 TABLE_MAGIC = 0xDB4775248B80FB57
