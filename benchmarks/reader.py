@@ -20,7 +20,7 @@ import numpy as np
 
 READ = """
 import pathlib, sys, time
-from ganzoo.checkpoints import hdf5, reader, tensor_bundle
+from ganzoo.checkpoints import reader
 
 def peak():
     lines = pathlib.Path("/proc/self/status").read_text("ascii").splitlines()

@@ -1,4 +1,11 @@
-"""What a file may ask for, whatever its format."""
+"""What a file may ask for, whatever its format, and what damaged bytes may raise."""
+
+import lzma
+import struct
+import zipfile
+import zlib
+
+from ganzoo.errors import CorruptCheckpointError
 
 MAX_OPCODES = 1_000_000  # per file; the largest published StyleGAN pickles need below 100,000
 MAX_TENSORS = 100_000  # per file
@@ -18,4 +25,61 @@ MAX_INFLATION = 100  # unpacked bytes per packed byte of a zip or xz, and ...
 FREE_BYTES = 1 << 26  # ... 64 MiB in any case; also for copies and views that repeat bytes
 MAX_UNPACKED = 1 << 30  # where that is more, ten bytes per byte and 1 GiB
 
-META = "__meta__"  # the key under which a tree has what is no array: attributes, names, versions
+# What parsing damaged bytes may raise; each becomes a CorruptCheckpointError.
+RAW_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    RuntimeError,  # with RecursionError, NotImplementedError
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+class Budget:
+    """What the reading of one file may still ask for, with all files that are within it.
+
+    Copies and views are in bytes: those that a file may ask for without holding them.
+    """
+
+    def __init__(self, size):
+        self.opcodes = MAX_OPCODES
+        self.tensors = MAX_TENSORS
+        self.copies = self.views = 4 * size + FREE_BYTES
+
+    def opcode(self):
+        self.opcodes -= 1
+        if self.opcodes < 0:
+            raise CorruptCheckpointError(f"A pickle has more than {MAX_OPCODES} instructions.")
+
+    def tensor(self):
+        self.tensors -= 1
+        if self.tensors < 0:
+            raise CorruptCheckpointError(f"It holds more than {MAX_TENSORS} tensors.")
+
+    def copy(self, count):
+        self.copies -= count
+        if self.copies < 0:
+            raise CorruptCheckpointError("A pickle copies far more data than the file holds.")
+
+    def view(self, count):
+        self.views -= count
+        if self.views < 0:
+            raise CorruptCheckpointError("The tensors claim far more items than the file holds.")
+
+
+def unpacked_limit(size):
+    """Bytes that `size` packed ones may become."""
+    return min(MAX_INFLATION * size, 10 * size + MAX_UNPACKED) + FREE_BYTES
+
+
+def check_integers(numbers):
+    """Raises: CorruptCheckpointError: if these are not what shapes and offsets are made of."""
+    if len(numbers) > MAX_RANK or not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
+        raise CorruptCheckpointError("A shape, stride or offset is not a few integers >= 0.")

@@ -30,15 +30,9 @@ from checkpoints.pickles import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganzoo.checkpoints import reader
-from ganzoo.checkpoints.reader import (
-    CheckpointError,
-    CorruptCheckpointError,
-    UnsafeCheckpointError,
-    flatten,
-    load,
-    read,
-)
+from ganzoo.checkpoints import limits, stand_ins, trees, vocabulary
+from ganzoo.checkpoints.reader import flatten, load, read
+from ganzoo.errors import CheckpointError, CorruptCheckpointError, UnsafeCheckpointError
 
 
 def small_zip():
@@ -380,7 +374,7 @@ def test_shared_containers_stay_shared():
 def test_namespace_is_inert():
     body = name("argparse", "Namespace") + b")\x81" + literal({"lr": 0.5}) + b"b"
     tree = load(io.BytesIO(program(body)))
-    assert isinstance(tree, reader.Inert)
+    assert isinstance(tree, stand_ins.Inert)
     assert (tree.name, tree.state) == ("argparse.Namespace", {"lr": 0.5})
 
 
@@ -544,12 +538,12 @@ def test_numpy_arrays_of_objects_are_refused(kind, canary):
 
 
 def test_a_pickle_cannot_change_the_table_of_globals():
-    before = dict(reader.GLOBALS)
+    before = dict(vocabulary.GLOBALS)
     for row in (ORDERED, name("torch", "FloatStorage"), name("numpy", "dtype")):
         for change in (literal({"function": 1}), literal((None, {"function": 1, "dtype": 1}))):
             with pytest.raises(CorruptCheckpointError):
                 load(io.BytesIO(program(row + change + b"b")))
-    assert reader.GLOBALS == before
+    assert vocabulary.GLOBALS == before
 
 
 MISUSED = {  # calls of allowed globals with arguments that are not theirs
@@ -756,7 +750,7 @@ def test_some_copies_are_allowed():
 
 @pytest.mark.parametrize("opener, closer", [(b"(", b"l"), (b"(", b"t")])
 def test_billion_laughs_load_as_shared_but_do_not_flatten(opener, closer, monkeypatch):
-    monkeypatch.setattr(reader, "MAX_ENTRIES", 10_000)
+    monkeypatch.setattr(trees, "MAX_ENTRIES", 10_000)
     content = program(laughs(12, opener, closer))
     assert len(load(io.BytesIO(content))) == 10
     with pytest.raises(CorruptCheckpointError, match="more than 10000 entries"):
@@ -766,7 +760,7 @@ def test_billion_laughs_load_as_shared_but_do_not_flatten(opener, closer, monkey
 def test_what_xz_unpacks_to_is_limited(monkeypatch):
     content = lzma.compress(torch_legacy(state(a=tensor(storage("0", 10**6), (1,), (1,))), {}))
     zeros = lzma.compress(b"\0" * 10**6)
-    monkeypatch.setattr(reader, "FREE_BYTES", 1000)
+    monkeypatch.setattr(limits, "FREE_BYTES", 1000)
     with pytest.raises(CorruptCheckpointError, match="It unpacks to more than"):
         load(io.BytesIO(zeros))
     with pytest.raises(CorruptCheckpointError, match="xz"):
@@ -819,11 +813,11 @@ def test_reading_takes_the_memory_of_the_arrays_once(kind, tmp_path):
 
 
 def test_limits_on_opcodes_and_tensors(monkeypatch):
-    monkeypatch.setattr(reader, "MAX_OPCODES", 100)
+    monkeypatch.setattr(limits, "MAX_OPCODES", 100)
     with pytest.raises(CorruptCheckpointError, match="more than 100 instructions"):
         load(io.BytesIO(program(b"N0" * 100 + b"N")))
     monkeypatch.undo()
-    monkeypatch.setattr(reader, "MAX_TENSORS", 2)
+    monkeypatch.setattr(limits, "MAX_TENSORS", 2)
     with pytest.raises(CorruptCheckpointError, match="more than 2 tensors"):
         read_bytes(SMALL["zip"])
 
@@ -834,7 +828,7 @@ def test_zip_bombs(monkeypatch):
         archive.writestr("a/data.pkl", program(b"}"))
         archive.writestr("a/data/0", b"\0" * 10**6)
     assert load(io.BytesIO(file.getvalue())) == {}
-    monkeypatch.setattr(reader, "FREE_BYTES", 1000)
+    monkeypatch.setattr(limits, "FREE_BYTES", 1000)
     with pytest.raises(CorruptCheckpointError, match="unpacked"):
         load(io.BytesIO(file.getvalue()))
 

@@ -32,7 +32,7 @@ from checkpoints.pickles import (
     torch_zip,
 )
 
-from ganzoo.checkpoints import reader
+from ganzoo.checkpoints import torch_files, vocabulary
 from ganzoo.checkpoints.reader import META, flatten, load, read
 from ganzoo.errors import CheckpointError, CorruptCheckpointError, UnsafeCheckpointError
 
@@ -512,8 +512,8 @@ def test_a_short_file_cannot_ask_for_much(case):
 
 
 def test_one_storage_many_times_is_read_once(monkeypatch):
-    calls, run = [], reader._run_nested
-    monkeypatch.setattr(reader, "_run_nested", lambda *args: calls.append(args) or run(*args))
+    calls, run = [], torch_files._run_nested
+    monkeypatch.setattr(torch_files, "_run_nested", lambda *args: calls.append(args) or run(*args))
     again = LOAD + b"h\xc8\x85R"
     tree = loaded(once_and_again(BLOB, 1000, tensor(again, (12,), (1,))))
     assert len(calls) == 1 and len(tree) == 1000
@@ -618,12 +618,12 @@ def test_no_other_name_passes(row):
 
 
 def test_the_lists_of_names_are_short_and_hold_nothing_that_runs():
-    assert len(reader.GLOBALS) < 80 and len(reader.CLASS_MODULES) < 15
-    modules = {path for path, _ in reader.GLOBALS} | set(reader.CLASS_MODULES)
+    assert len(vocabulary.GLOBALS) < 80 and len(vocabulary.CLASS_MODULES) < 15
+    modules = {path for path, _ in vocabulary.GLOBALS} | set(vocabulary.CLASS_MODULES)
     harmful = {"os", "posix", "nt", "sys", "subprocess", "shutil", "socket", "ctypes", "importlib",
                "pickle", "runpy", "code", "types", "functools", "operator", "copyreg", "copy_reg"}
     assert not {path.split(".")[0] for path in modules} & harmful
-    of_builtins = {attribute for path, attribute in reader.GLOBALS if "builtin" in path}
+    of_builtins = {attribute for path, attribute in vocabulary.GLOBALS if "builtin" in path}
     assert of_builtins == {"set", "frozenset"}
 
 

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from mutations import many, mutated, outcomes
 
-from ganzoo.checkpoints import reader, tensor_bundle
+from ganzoo.checkpoints import checksums, level_table, reader, tensor_bundle
 from ganzoo.errors import CheckpointError, CorruptCheckpointError
 
 VARIABLE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -190,7 +190,7 @@ def table(rows, pack=lambda block: (block, 0)):
     def stored(block):
         block, kind = pack(block)
         data = block + bytes([kind])
-        return data + struct.pack("<I", tensor_bundle.masked_crc32c(data)), len(block)
+        return data + struct.pack("<I", checksums.masked_crc32c(data)), len(block)
 
     data, size = stored(block_of(rows))
     index, index_size = stored(block_of({b"\xff": varint(0) + varint(size)}))
@@ -201,7 +201,7 @@ def table(rows, pack=lambda block: (block, 0)):
 def entry(array, shard, offset, **changes):
     """`BundleEntryProto` of a float32 array."""
     dims = b"".join(field(2, field(1, n)) for n in array.shape)
-    crc = struct.pack("<I", tensor_bundle.masked_crc32c(array.tobytes()))
+    crc = struct.pack("<I", checksums.masked_crc32c(array.tobytes()))
     fields = {1: 1, 2: dims, 3: shard, 4: offset, 5: array.nbytes, **changes.get("fields", {})}
     return b"".join(field(n, v) for n, v in fields.items()) + varint(6 << 3 | 5) + crc
 
@@ -256,7 +256,7 @@ def test_snappy_index(tmp_path):
     ],
 )
 def test_snappy_elements(packed, expected):
-    assert tensor_bundle.unsnappy(packed) == expected
+    assert level_table.unsnappy(packed) == expected
 
 
 @pytest.mark.parametrize(
@@ -265,17 +265,17 @@ def test_snappy_elements(packed, expected):
 )
 def test_damaged_snappy(packed):
     with pytest.raises(CorruptCheckpointError, match="snappy"):
-        tensor_bundle.unsnappy(packed)
+        level_table.unsnappy(packed)
 
 
 # --- checksums
 
 
 def test_checksum_known_values():
-    assert tensor_bundle.crc32c(b"") == 0
-    assert tensor_bundle.crc32c(b"123456789") == 0xE3069283  # RFC 3720, B.4 and common vectors
-    assert tensor_bundle.crc32c(bytes(32)) == 0x8A9136AA
-    assert tensor_bundle.crc32c(bytes(range(32))) == 0x46DD794E
+    assert checksums.crc32c(b"") == 0
+    assert checksums.crc32c(b"123456789") == 0xE3069283  # RFC 3720, B.4 and common vectors
+    assert checksums.crc32c(bytes(32)) == 0x8A9136AA
+    assert checksums.crc32c(bytes(range(32))) == 0x46DD794E
 
 
 @pytest.mark.parametrize("size", [255, 511, 512, 16_384, 32_767, 32_768, 32_769, 100_003])
@@ -286,7 +286,7 @@ def test_checksum_of_rows_and_of_bytes(size):
         bit ^= byte
         for _ in range(8):
             bit = bit >> 1 ^ (0x82F63B78 if bit & 1 else 0)
-    assert tensor_bundle.crc32c(data) == bit ^ 0xFFFFFFFF
+    assert checksums.crc32c(data) == bit ^ 0xFFFFFFFF
 
 
 def test_a_changed_bit_is_found(checkpoint, tmp_path):
