@@ -15,7 +15,7 @@ import sys
 import time
 import uuid
 
-from ganzoo.errors import CacheError, GanzooError
+from ganzoo.errors import CacheError, GanzooError, first_line
 
 PARTIAL = ".partial"
 PATIENCE = 5  # seconds to wait for another process before saying so
@@ -196,11 +196,6 @@ def cache_error(path, error) -> CacheError:
         f"The cache {str(path)!r} {fault}: {first_line(error)}. Make room with `ganzoo cache rm`, "
         "or set GANZOO_HOME to another folder"
     )
-
-
-def first_line(error) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def say(message):

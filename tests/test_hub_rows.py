@@ -43,7 +43,7 @@ def weights_of(network):
 
 def test_an_alias_is_the_full_name(rows):
     rows[FIXTURE]["aliases"] = ["ring"]
-    assert hub.full_name("ring") == FIXTURE and hub.row_of("ring") is rows[FIXTURE]
+    assert hub.full_name("ring") == FIXTURE and hub.row_of("ring") == rows[FIXTURE]
     assert ganzoo.load("ring").provenance["discriminator"] == FIXTURE
     assert ganzoo.list_models("ring") == [FIXTURE]
 

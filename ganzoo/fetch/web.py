@@ -12,7 +12,7 @@ import time
 import urllib.parse
 
 from ganzoo import files
-from ganzoo.errors import AccessError, DownloadError, HashError, MissingFileError
+from ganzoo.errors import AccessError, DownloadError, HashError, MissingFileError, first_line
 from ganzoo.fetch import bodies, expected, progress, settings
 from ganzoo.fetch.expected import RECORD, STATE
 from ganzoo.files import PARTIAL
@@ -143,7 +143,7 @@ def _try(file):
             session.hooks["response"] = _refuse_downgrade
             return _request(session, file)
     except kinds.RequestException as error:
-        fault = files.first_line(error)
+        fault = first_line(error)
         if "CERTIFICATE_VERIFY_FAILED" in str(error) or not isinstance(error, cured):
             raise DownloadError(f"{file.source} cannot be fetched: {fault}") from error
         raise _Again(f"{type(error).__name__}: {fault}") from error

@@ -9,7 +9,7 @@ from ganzoo import families
 from ganzoo.errors import CheckpointError, UnsafeCheckpointError, WeightsError, first_line
 from ganzoo.hub import vetting
 
-CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+CONFIG = "config.json"
 LARGEST_CONFIG = 1 << 26  # bytes
 
 
@@ -19,12 +19,14 @@ def load(path, origin):
     Raises: UnsafeCheckpointError: it names other classes than those of Keras, of ganzoo and those
         registered in this process. WeightsError: damaged, or of another form.
     """
+    from ganzoo.checkpoints import hdf5
+
     families.import_all()
     try:
         with zipfile.ZipFile(path) as archive:
             config = _configuration(archive)
-            vetting.refuse_other_classes(config, origin)
-            return _filled(config, archive)
+        vetting.refuse_other_classes(config, origin)
+        return _filled(config, hdf5.arrays(path, hdf5.KERAS_WEIGHTS))
     except (UnsafeCheckpointError, CheckpointError):
         raise
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
@@ -39,7 +41,7 @@ def _configuration(archive):
     return json.loads(archive.read(CONFIG))
 
 
-def _filled(config, archive):
+def _filled(config, arrays):
     import keras
     from keras.src.saving import saving_lib  # what `keras.saving.load_model` itself calls
 
@@ -47,7 +49,7 @@ def _filled(config, archive):
     failed, messages = set(), {}
     saving_lib._load_state(
         gan,
-        weights_store=_store(saving_lib, archive),
+        weights_store=_store(saving_lib, arrays),
         assets_store=None,
         inner_path="",
         visited_saveables=set(),
@@ -59,12 +61,7 @@ def _filled(config, archive):
     return gan
 
 
-def _store(saving_lib, archive):
-    from ganzoo.checkpoints import hdf5
-
-    with archive.open(WEIGHTS) as file:
-        arrays = hdf5.arrays(file, size=archive.getinfo(WEIGHTS).file_size)
-
+def _store(saving_lib, arrays):
     class Store(saving_lib.NpzIOStore):
         """Keras' reading side, over arrays by their path in the file."""
 
