@@ -1,6 +1,7 @@
 """Generative adversarial networks for Keras: trainable families and published weights.
 
-Names are looked up at first use (PEP 562), so `import ganzoo` imports neither Keras nor TensorFlow.
+Names are looked up at first use (PEP 562), so `import ganzoo` imports neither Keras nor TensorFlow;
+it turns oneDNN on for TensorFlow, unless TF_ENABLE_ONEDNN_OPTS is set.
 A family needs no entry here: `ganzoo.FeatureMatchingGAN` is the class in
 `families/feature_matching_gan.py` whose lower-cased name equals the file's without underscores.
 
@@ -12,8 +13,11 @@ Example:
 import importlib
 import os
 
+from ganzoo.onednn import turn_on as _turn_on
+
 __version__ = "0.1.0.dev0"
 
+_turn_on()
 _HOMES = {
     "EMA": "ema",
     "GAN": "gan",

@@ -14,6 +14,11 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
+
+import ganzoo  # noqa: E402, F401
+
+# isort: split
+# After ganzoo, which turns its oneDNN on.
 import tensorflow as tf  # noqa: E402
 
 # Two CPUs for the replica tests; impossible once TensorFlow has started.

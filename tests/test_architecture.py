@@ -18,7 +18,7 @@ PACKAGE = ROOT / "ganzoo"
 KERAS = "keras tensorflow numpy"
 # Key: a module or its package; "family" and "convert.source" stand for the files of a folder.
 EAGER = {
-    "__init__": "",
+    "__init__": "onednn",
     "addresses": "",
     "checks": "numpy",
     "resources": "",
@@ -56,6 +56,7 @@ EAGER = {
     "metrics": f"{KERAS} errors fetch generator hub metrics addresses resources",
     "penalties": KERAS,
     "pictures": "numpy tensorflow",
+    "onednn": "",
     "publish": "errors fetch hub resources",
     "recipe": f"{KERAS} gan data callbacks metrics pictures publish errors resources",
 }
