@@ -13,11 +13,13 @@ Example:
 import importlib
 import os
 
+from ganzoo import moved as _moved
 from ganzoo.onednn import turn_on as _turn_on
 
 __version__ = "0.1.0.dev0"
 
 _turn_on()
+_moved.install()
 _HOMES = {
     "EMA": "ema",
     "GAN": "gan",
