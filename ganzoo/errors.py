@@ -128,6 +128,10 @@ class DatasetNotFoundError(GanzooError):
     """The data set is unknown, or is not on this machine and could not be fetched."""
 
 
+class DatasetKindError(GanzooError):
+    """A data set of another kind than the family trains on; the message says what to build."""
+
+
 class PackageError(GanzooError, ImportError):
     """Optional packages are missing, or of versions that give other results."""
 

@@ -395,7 +395,7 @@ def load_features(name, weights=None):
 def _dataset(place, data, gan):
     """`Dataset` that the model is compared with, or `None` where nobody says."""
     from ganzoo import recipe as recipes
-    from ganzoo.data import Dataset
+    from ganzoo.data import Dataset, from_config
 
     if isinstance(data, Dataset):
         return data
@@ -404,7 +404,7 @@ def _dataset(place, data, gan):
     record = pathlib.Path(place.files[0]["path"]).parent / "recipe.json"
     row = place.row or {}
     if place.kind == "native" and record.is_file():  # a folder of `ganzoo train`
-        return Dataset(**json.loads(record.read_text("utf-8"))["settings"]["dataset"])
+        return from_config(json.loads(record.read_text("utf-8"))["settings"]["dataset"])
     if row.get("recipe"):
         return recipes.read(row["recipe"]).dataset
     if row.get("dataset") in TFDS_NAMES:
@@ -452,12 +452,7 @@ def describe(dataset) -> str:
     """The data set's name and what was done to its images, for a record: `celeb_a crop=108
     size=64`.
     """
-    told = ("crop", "size", "random_crop", "channels", "limit")
-    words = [f"{k}={getattr(dataset, k)}" for k in told if getattr(dataset, k) is not None]
-    if dataset.size is not None and dataset.resize_method != "bilinear":
-        words.append(dataset.resize_method)
-    name = dataset.name if dataset.name != "folder" else pathlib.Path(dataset.folder).resolve().name
-    return " ".join([name, *words])
+    return dataset.describe()
 
 
 def _sha256(place):

@@ -109,7 +109,7 @@ def test_a_folder_of_images_is_a_data_set(home):
     for number, image in enumerate(np.random.RandomState(0).randint(0, 256, (5, 70, 64, 3))):
         callbacks.write_grid(home / "faces" / f"{number}.png", image[np.newaxis].astype("uint8"))
     [record] = measure.measure(FACES, metrics=["swd"], count=6, dataset=home / "faces")
-    assert record.data == "faces crop=square size=(64, 64) channels=3"
+    assert record.data == f"{home / 'faces'} crop=square size=(64, 64) channels=3"
     assert (record.n_real, record.n_fake, record.settings["images"]) == (5, 6, 5)
     assert not (home / "home" / "statistics").exists()
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from ganzoo import data
-from ganzoo.avatars import ATTRIBUTES
+from ganzoo.data.avatars import ATTRIBUTES
 from ganzoo.metrics import classifier
 from ganzoo.metrics.records import versions
 

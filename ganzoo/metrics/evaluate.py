@@ -599,7 +599,7 @@ def evaluate_points(points, mixture, names=OF_POINTS, **about) -> list[Record]:
     if not drawn:
         raise TooFewSamplesError("The stream of points is empty; nothing came out of it.")
     found = mode_coverage.mixture_coverage(np.stack(drawn), mixture)
-    values = _of_coverage(found, {"mixture": dataclasses.asdict(mixture)})
+    values = _of_coverage(found, {"mixture": mixture.get_config()})
     about = {**about, "data": None, "split": None}
     return [
         Record(

@@ -64,7 +64,7 @@ def test_the_fashion_classifier_is_right_on_the_test_split(fashion_dir, root):
 @pytest.mark.parametrize("name, size", [("avatars", 64), ("avatars-32", 32)])
 def test_the_avatar_classifiers_are_right_on_drawn_people(name, size):
     pytest.importorskip("dicebear", reason="extra avatars")
-    from ganzoo import avatars
+    from ganzoo.data import avatars
 
     people = list(avatars.people("pixel-art", 60, seed="unseen"))
     images = np.stack([avatars.render(person, size) for person in people])

@@ -9,8 +9,9 @@ pytest.importorskip("tensorflow_datasets")
 pytest.importorskip("dicebear", reason="needs the extra `avatars`")
 pytest.importorskip("resvg_py", reason="needs the extra `avatars`")
 
-from ganzoo import avatars, data  # noqa: E402
-from ganzoo.avatars import (  # noqa: E402
+from ganzoo import data  # noqa: E402
+from ganzoo.data import Dataset, avatars  # noqa: E402
+from ganzoo.data.avatars import (  # noqa: E402
     ATTRIBUTES,
     LABELS,
     STYLES,
@@ -23,7 +24,6 @@ from ganzoo.avatars import (  # noqa: E402
     people,
     render,
 )
-from ganzoo.data import Dataset  # noqa: E402
 
 TRAIN, TEST = 40, 12
 
@@ -113,14 +113,14 @@ def test_the_data_set_streams(prepared):
 
 def test_examples_are_of_the_people_of_their_split(prepared):
     builder = Avatars(config="pixel_art_32", data_dir=prepared)
-    found = {
+    examples = {
         split: {e["seed"].decode(): e for e in builder.as_dataset(split=split).as_numpy_iterator()}
         for split in ("train", "test")
     }
-    assert not set(found["train"]) & set(found["test"])
-    assert (len(found["train"]), len(found["test"])) == (TRAIN, TEST)
+    assert not set(examples["train"]) & set(examples["test"])
+    assert (len(examples["train"]), len(examples["test"])) == (TRAIN, TEST)
     for person in people("pixel-art", 5, seed="train"):
-        example = found["train"][person.seed]
+        example = examples["train"][person.seed]
         np.testing.assert_array_equal(example["image"], render(person, 32))
         np.testing.assert_array_equal(example["label_map"][..., 0], label_map(person, 32))
         assert {k: bool(v) for k, v in example["attributes"].items()} == person.attributes
