@@ -22,7 +22,7 @@ EAGER = {
     "addresses": "",
     "checks": "numpy",
     "resources": "",
-    "__main__": "click fetch hub",
+    "__main__": "cli",
     "audit": "errors fetch hub",
     "augment": f"{KERAS} layers",
     "callbacks": f"{KERAS} data generator metrics pictures",
@@ -61,7 +61,7 @@ EAGER = {
     "recipe": f"{KERAS} gan data callbacks metrics pictures publish errors resources",
 }
 AT_CALL = {
-    "__main__": "numpy audit callbacks editing measure publish demonstration metrics recipe tqdm",
+    "cli": "numpy audit callbacks cli.demonstration editing measure publish metrics recipe tqdm",
     "callbacks": "publish",
     "data": "filelock tensorflow_datasets",
     "data.avatars": "PIL dicebear resvg_py",

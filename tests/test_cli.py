@@ -19,8 +19,8 @@ from harness import assert_same_weights
 from hub_server import TOKEN, HubServer
 
 import ganzoo
-from ganzoo import __main__ as cli
 from ganzoo import hub
+from ganzoo.cli.options import one_line
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
 from ganzoo.hub import publish
@@ -608,7 +608,7 @@ def test_the_error_is_the_last_line_of_a_process(root, models):
     ],
 )
 def test_one_line(text, line):
-    assert cli.one_line(text) == line
+    assert one_line(text) == line
 
 
 # The demonstration
@@ -625,7 +625,7 @@ def test_demo(run, tmp_path):
 
 
 def test_the_demonstrations_photographs():
-    from ganzoo import demonstration
+    from ganzoo.cli import demonstration
 
     shoes = demonstration.footwear()
     assert shoes.dtype == np.uint8 and shoes.shape == (600, 28, 28, 1)

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 import ganzoo
 from ganzoo import callbacks, editing
-from ganzoo.editing import commands, projection
+from ganzoo.cli import editing as commands
+from ganzoo.editing import projection
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
 from ganzoo.families.progan import ProGANGenerator

@@ -197,6 +197,22 @@ def _check_options(space, steps, noise, samples, learning_rate):
         raise EditingError(f"`learning_rate` must be > 0. Received: {learning_rate!r}")
 
 
+def read_image(path, channels) -> np.ndarray:
+    """uint8 [H, W, channels] of a PNG, JPEG, BMP or (its first picture) GIF file.
+
+    Raises: EditingError: if it is none.
+    """
+    try:
+        data = pathlib.Path(path).read_bytes()
+        return tf.io.decode_image(data, channels=channels, expand_animations=False).numpy()
+    except OSError as error:
+        raise EditingError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except (ValueError, tf.errors.InvalidArgumentError):
+        raise EditingError(
+            f"{str(path)!r} is no image; expected a PNG, JPEG, BMP or GIF file"
+        ) from None
+
+
 def checked_target(image, shape) -> tf.Tensor:
     """float32 [1, H, W, C] in [-1, 1] of an image.
 
