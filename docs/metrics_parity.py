@@ -70,7 +70,7 @@ def load(path):
 
 def test_module(name):
     """A file of tests/metrics."""
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "support"))
     spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / "metrics" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -28,7 +28,7 @@ def rows():
     folder = shared() / "parity" / "stylegan"
     if not folder.is_dir():
         raise SystemExit(f"There are no official files in {folder}; GANZOO_SHARED names theirs.")
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "support"))
     import growing_parity
 
     for family in FAMILIES:

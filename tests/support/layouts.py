@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-GOLDEN = pathlib.Path(__file__).resolve().parent / "golden" / "convert"
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "convert"
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 
