@@ -260,11 +260,11 @@ def test_it_is_quick_to_read(root):
 
 
 def test_the_table_in_the_readme_is_that_of_the_manifest(root):
-    script = runpy.run_path(str(root / "docs" / "sources.py"))
+    script = runpy.run_path(str(root / "tools" / "sources.py"))
     readme = (root / "README.md").read_text("utf-8")
     table = script["sources_table"](ROWS)
     assert readme.count(script["BEGIN"]) == readme.count(script["END"]) == 1
-    assert script["with_table"](readme, table) == readme, "run docs/sources.py"
+    assert script["with_table"](readme, table) == readme, "run tools/sources.py"
     assert len(table.splitlines()) == 3 + len({script["_publisher"](r) for r in ROWS.values()})
 
 

@@ -207,7 +207,7 @@ def test_every_shipped_model_has_records(name):
 def test_the_readme_shows_the_records(root):
     import importlib.util
 
-    spec = importlib.util.spec_from_file_location("results", root / "docs" / "results.py")
+    spec = importlib.util.spec_from_file_location("results", root / "tools" / "results.py")
     results = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(results)
     text = (root / "README.md").read_text("utf-8")

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def parity(root, shared):
-    spec = importlib.util.spec_from_file_location("parity", root / "docs" / "metrics_parity.py")
+    spec = importlib.util.spec_from_file_location("parity", root / "tools" / "metrics_parity.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,7 +1,7 @@
 """Measures the shipped models, and writes every table of what was measured.
 
-    python docs/results.py --measure [NAME ...]   # records into ganzoo/records; default: all
-    python docs/results.py   # README.md, docs/models, docs/classifiers and the manifest from them
+    python tools/results.py --measure [NAME ...]   # records into ganzoo/records; default: all
+    python tools/results.py   # README.md, docs/models, docs/classifiers and the manifest from them
 
 Reference lines tell what the numbers mean: real training images against the same test images (as
 good as it gets), and those blurred and with noise.
@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -31,7 +32,7 @@ BLUR, NOISE = 1.0, 16.0  # pixels; of 255: standard deviations
 # Reference lines
 
 
-def blurred(images):
+def blurred(images) -> np.ndarray:
     """Gaussian of one pixel; zeros come in."""
     radius = 3
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / BLUR) ** 2)
@@ -47,7 +48,7 @@ def blurred(images):
     return np.rint(values).astype(np.uint8)
 
 
-def noisy(images):
+def noisy(images) -> np.ndarray:
     """Gaussian noise of 16 of 255."""
     noise = NOISE * np.random.RandomState(len(images)).standard_normal(images.shape)
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
@@ -67,7 +68,7 @@ SAID = {
 REFERENCES = {f"real-{of}{how}": (of, how) for of in SETS for how in ALTERED}
 
 
-def reference(name):
+def reference(name) -> list[records.Record]:
     """Records of real training images against the test images."""
     of, how = REFERENCES[name]
     tfds_name, count = SETS[of]
@@ -87,17 +88,17 @@ def reference(name):
         data=measure.describe(dataset),
         split="test",
         model=name,
-        command=f"python docs/results.py --measure {name}",
+        command=f"python tools/results.py --measure {name}",
     )
 
 
-def altered(stream, alter):
+def altered(stream, alter) -> Iterator:
     """The stream of images, or of images and labels, with other images."""
     for batch in stream:
         yield (alter(batch[0]), batch[1]) if isinstance(batch, tuple) else alter(batch)
 
 
-def measured_anew(name):
+def measured_anew(name) -> list[records.Record]:
     """Records of a shipped model or a reference line, as `ganzoo evaluate` makes them."""
     if name in REFERENCES:
         return reference(name)
@@ -112,7 +113,7 @@ def measured_anew(name):
     return measure.measure(name, metrics=metrics, command=" ".join(command))
 
 
-def of_latents(name):
+def of_latents(name) -> list[str]:
     """Metrics of the latent spaces, in the features of the avatars' classifier."""
     classifier = measure.CLASSIFIERS[hub_recipe(name).dataset.name]
     styled = isinstance(hub.load_generator(name), StyleGenerator)
@@ -124,12 +125,12 @@ def of_latents(name):
     ]
 
 
-def hub_recipe(name):
+def hub_recipe(name) -> recipe.Recipe:
     """The recipe that made a shipped model."""
     return recipe.read(hub.row_of(name)["recipe"])
 
 
-def shipped():
+def shipped() -> list[str]:
     """Names of the models in the package."""
     return [
         name
@@ -142,15 +143,15 @@ def shipped():
 
 
 @functools.cache
-def kept(name):
+def records_of(name) -> dict[str, records.Record]:
     """{metric: record} of a shipped model or a reference line."""
     return {record.metric: record for record in records.of(name)}
 
 
-def results_tables():
+def results_tables() -> str:
     """Markdown of all shipped models."""
-    found = [of for of in TITLES if models_of(of)]
-    tables = [images_table(of, TITLES[of]) for of in found]
+    sets = [of for of in TITLES if models_of(of)]
+    tables = [images_table(of, TITLES[of]) for of in sets]
     return "\n\n".join([*tables, mixtures_table(), others_table()]) + "\n"
 
 
@@ -161,27 +162,27 @@ TITLES = {
 }
 
 
-def models_of(of):
+def models_of(of) -> list[str]:
     """Names of the shipped models of a data set of `SETS`."""
     return [name for name in shipped() if f"-{of}-" in f"{name}-"]
 
 
-def images_table(of, title):
+def images_table(of, title) -> str:
     """Models of a data set, the best first, below the reference lines."""
     features = measure.CLASSIFIERS[SETS[of][0]]
     fid = f"fid-{features}"
     names = models_of(of)
-    ranking = [r.model for r in records.ranked(kept(name)[fid] for name in names)]
+    ranking = [r.model for r in records.ranked(records_of(name)[fid] for name in names)]
     references = [name for name, (its, _) in REFERENCES.items() if its == of]
     lines = [*references, *ranking]
-    columns = list(dict.fromkeys(m for name in lines for m in kept(name)))
+    columns = list(dict.fromkeys(m for name in lines for m in records_of(name)))
     for column in columns:
-        found = [kept(name)[column] for name in lines if column in kept(name)]
-        records.check_alike(found, varying=["ema"])  # reals have none
-    better = {m: r.better for name in lines for m, r in kept(name).items()}
+        alike = [records_of(name)[column] for name in lines if column in records_of(name)]
+        records.check_alike(alike, varying=["ema"])  # reals have none
+    better = {m: r.better for name in lines for m, r in records_of(name).items()}
     arrows = {"lower": "↓", "higher": "↑"}
     heads = [f"{m.removesuffix(f'-{features}')} {arrows[better[m]]}" for m in columns]
-    one = kept(ranking[0])[fid]
+    one = records_of(ranking[0])[fid]
     text = [
         f"{title}: {one.n_fake:,} samples against the {one.n_real:,} test images, features "
         f"of the [shipped classifier](docs/classifiers) (`{features}`, {one.network[:8]}), which "
@@ -191,7 +192,7 @@ def images_table(of, title):
         _row("---", ["---:"] * len(columns)),
     ]
     for name in lines:
-        cells = [_cell(kept(name).get(column)) for column in columns]
+        cells = [_cell(records_of(name).get(column)) for column in columns]
         first = SAID[REFERENCES[name][1]] if name in REFERENCES else _link(name)
         text.append(_row(first, cells))
     return "\n".join(text)
@@ -201,7 +202,7 @@ def _link(name):
     return f"[{name}](docs/models/{name})"
 
 
-def mixtures_table():
+def mixtures_table() -> str:
     """One line for each loss."""
     losses = {
         name.removeprefix(f"gan-{kind}-"): None
@@ -209,7 +210,7 @@ def mixtures_table():
         for name in shipped()
         if name.startswith(f"gan-{kind}-")
     }
-    one = kept(f"gan-ring8-{next(iter(losses))}")["modes"]
+    one = records_of(f"gan-ring8-{next(iter(losses))}")["modes"]
     heads = [f"{kind} {what}" for kind in MIXTURES for what in ("modes", "high-quality", "KL")]
     lines = [
         "Mixtures of Gaussians: covered modes, share within three deviations, KL to an even "
@@ -221,22 +222,22 @@ def mixtures_table():
     for loss in sorted(losses):
         cells = []
         for kind in MIXTURES:
-            found = kept(f"gan-{kind}-{loss}")
+            measured = records_of(f"gan-{kind}-{loss}")
             cells += [
-                f"{found['modes'].value:.0f} of {found['modes'].settings['possible']}",
-                _cell(found["high-quality"]),
-                _cell(found["mode-kl"]),
+                f"{measured['modes'].value:.0f} of {measured['modes'].settings['possible']}",
+                _cell(measured["high-quality"]),
+                _cell(measured["mode-kl"]),
             ]
         lines.append(_row(f"`{loss}`", cells))
     return "\n".join(lines)
 
 
-def others_table():
+def others_table() -> str:
     """Models without known real data."""
     lines = [_row("model", ["metric", "value"]), _row("---", ["---", "---:"])]
     for name in shipped():
         if hub.row_of(name)["recipe"] is None:
-            for metric, record in kept(name).items():
+            for metric, record in records_of(name).items():
                 lines.append(_row(_link(name), [metric, _cell(record)]))
     return "\n".join(lines)
 
@@ -249,7 +250,7 @@ def _cell(record):
     return "" if record is None else records.shown(record.value)
 
 
-def classifiers_card():
+def classifiers_card() -> str:
     """Markdown of the shipped feature networks, from what their trainings measured."""
     lines = [
         "# Shipped classifiers",
@@ -259,21 +260,21 @@ def classifiers_card():
         "of other images. Trained on the training split alone; weights in `ganzoo/weights`.",
     ]
     for path in sorted((ROOT / "docs" / "classifiers").glob("*/result.json")):
-        found = json.loads(path.read_text("utf-8"))
+        result = json.loads(path.read_text("utf-8"))
         lines += [
             "",
             f"## {path.parent.name}",
             "",
-            f"`{found['command']}`: {found['wall_seconds'] / 60:.0f} minutes, "
-            f"{found['cpu_seconds'] / 60:.0f} CPU minutes. {found['parameters']:,} parameters, "
-            f"{found['bytes']:,} bytes, sha256 `{found['sha256']}`.",
+            f"`{result['command']}`: {result['wall_seconds'] / 60:.0f} minutes, "
+            f"{result['cpu_seconds'] / 60:.0f} CPU minutes. {result['parameters']:,} parameters, "
+            f"{result['bytes']:,} bytes, sha256 `{result['sha256']}`.",
             "",
-            f"Right on {found['test_images']:,} test images: "
-            f"**{100 * found['test_accuracy']:.2f} %**.",
+            f"Right on {result['test_images']:,} test images: "
+            f"**{100 * result['test_accuracy']:.2f} %**.",
             "",
             _row("of", ["% right"]),
             _row("---", ["---:"]),
-            *(_row(n, [f"{100 * v:.1f}"]) for n, v in found["test_accuracy_of"].items()),
+            *(_row(n, [f"{100 * v:.1f}"]) for n, v in result["test_accuracy_of"].items()),
         ]
     return "\n".join(lines) + "\n"
 
@@ -281,26 +282,26 @@ def classifiers_card():
 # Files
 
 
-def between(text, begin, end, inside):
+def between(text, begin, end, inside) -> str:
     """The text with another part between two marks."""
     before, rest = text.split(begin)
     return before + begin + inside + end + rest.split(end)[1]
 
 
-def update_manifest():
+def update_manifest() -> dict:
     """`measured` of every shipped model from its records."""
     rows = json.loads(MANIFEST.read_text("utf-8"))
     for name in shipped():
         rows[name]["measured"] = {
             metric: {"value": record.value, "command": record.command}
-            for metric, record in kept(name).items()
+            for metric, record in records_of(name).items()
         }
     text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
     MANIFEST.write_text(text, "utf-8")
     return rows
 
 
-def update_cards(rows):
+def update_cards(rows) -> None:
     """The cards of docs/models, with the same prose."""
     for name in shipped():
         home = ROOT / "docs" / "models" / name
@@ -310,17 +311,17 @@ def update_cards(rows):
         path.write_text(cards.card(name, rows[name], text=prose, result=result), "utf-8")
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--measure", nargs="*", metavar="NAME")
-    given = parser.parse_args()
-    if given.measure is not None:
-        for name in given.measure or [*REFERENCES, *shipped()]:
-            found = measured_anew(name)
-            records.save(records.PACKAGED / f"{name}.json", found)
-            print(f"{name}\n{records.table(found)}", flush=True)
+    arguments = parser.parse_args()
+    if arguments.measure is not None:
+        for name in arguments.measure or [*REFERENCES, *shipped()]:
+            measured = measured_anew(name)
+            records.save(records.PACKAGED / f"{name}.json", measured)
+            print(f"{name}\n{records.table(measured)}", flush=True)
         return
     update_cards(update_manifest())
     (ROOT / "docs" / "classifiers" / "README.md").write_text(classifiers_card(), "utf-8")

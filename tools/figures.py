@@ -1,6 +1,6 @@
 """Figures of a card: what a model's styles, truncation, noise and directions do.
 
-    python docs/figures.py NAME   # PNG files into docs/models/NAME
+    python tools/figures.py NAME   # PNG files into docs/models/NAME
 
 Models without styles get a path, and directions if they draw avatars. Where the logs of other runs
 are kept in folders of that one, as those of a control, `runs.png` shows what was measured while
@@ -11,6 +11,7 @@ import csv
 import json
 import pathlib
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -28,7 +29,7 @@ SCALE = 2  # pixels of a figure for one of the model
 REACH = 3.0  # standard deviations of the latents along a direction, to either side
 
 
-def figures(name):
+def figures(name) -> Iterator[tuple[str, np.ndarray]]:
     """(name of a file, uint8 picture) of a shipped model."""
     generator = ganzoo.load_generator(name)
     path = editing.interpolate(generator, TOP, STEPS, path="loop")
@@ -44,27 +45,27 @@ def figures(name):
         yield "directions", directions(generator, classifier)
 
 
-def directions(generator, classifier):
+def directions(generator, classifier) -> np.ndarray:
     """A row for each attribute: one sample, moved along the attribute's direction."""
     rows = []
     for attribute in classifier.attributes:
-        found = editing.find_direction(generator, classifier.probabilities, attribute=attribute)
-        print(f"{attribute}: the cut is right on {100 * found.accuracy:.1f} % held out")
-        points = editing.Space(generator, found.space).points(generator.latents(1000))
-        along = points.reshape(len(points), -1, len(found.vector))[:, 0] @ found.vector
+        cut = editing.find_direction(generator, classifier.probabilities, attribute=attribute)
+        print(f"{attribute}: the cut is right on {100 * cut.accuracy:.1f} % held out")
+        points = editing.Space(generator, cut.space).points(generator.latents(1000))
+        along = points.reshape(len(points), -1, len(cut.vector))[:, 0] @ cut.vector
         strengths = np.linspace(-REACH, REACH, STEPS) * along.std()
-        rows.append(editing.edit(generator, LEFT[:1], found, strengths).images[0])
+        rows.append(editing.edit(generator, LEFT[:1], cut, strengths).images[0])
     return editing.table(np.stack(rows))
 
 
-def plot_of_runs(folder):
+def plot_of_runs(folder) -> None:
     """A curve for each run: what `fit` measured, the discriminator's loss without penalties, and
     ADA's probability; needs matplotlib.
     """
     from matplotlib.figure import Figure
 
-    found = [*folder.glob("log.csv"), *folder.glob("*/log.csv")]
-    logs = {path.parent: list(csv.DictReader(path.open())) for path in found}
+    paths = [*folder.glob("log.csv"), *folder.glob("*/log.csv")]
+    logs = {path.parent: list(csv.DictReader(path.open())) for path in paths}
     names = [name for name in next(iter(logs.values()))[0] if name.startswith(("fid", "coverage"))]
     names += ["discriminator/adversarial", "ada_p"]
     figure = Figure(figsize=(4 * len(names), 3), layout="constrained")
@@ -87,7 +88,7 @@ def _images(run, rows):
     return [(int(row["epoch"]) + 1) * seen / len(rows) / 1000 for row in rows]
 
 
-def main():
+def main() -> None:
     (name,) = sys.argv[1:]
     folder = ROOT / "docs" / "models" / name
     for runs in sorted({path.parent.parent for path in folder.glob("**/*/log.csv")}):

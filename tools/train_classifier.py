@@ -1,6 +1,6 @@
 """Trains a shipped classifier and writes its weights and what was measured.
 
-    python docs/classifiers/train.py NAME OUT [--epochs N]
+    python tools/train_classifier.py NAME OUT [--epochs N]
 
 OUT gets `<name>-classifier.safetensors` (to lie in ganzoo/weights, its sha256 in
 ganzoo/metrics/classifier.py), `log.csv` and `result.json`.
@@ -8,6 +8,7 @@ ganzoo/metrics/classifier.py), `log.csv` and `result.json`.
 
 import argparse
 import csv
+import dataclasses
 import json
 import pathlib
 import time
@@ -34,16 +35,14 @@ WIDTHS = {"fashion": (24, 48, 96), "avatars": (12, 24, 48, 96), "avatars-32": (1
 EPOCHS = {"fashion": 14, "avatars": 5, "avatars-32": 8}
 
 
-def split(name, part):
+def split(name, part) -> tuple[np.ndarray, np.ndarray]:
     """(uint8 images [N, H, W, C], labels) of a split."""
-    import dataclasses
-
     batches = list(data.labelled_images(dataclasses.replace(SETS[name], split=part)))
     images, labels = (np.concatenate(parts) for parts in zip(*batches))
     return images, labels if labels.ndim == 1 else labels > 0.5
 
 
-def right(learner, images, labels):
+def right(learner, images, labels) -> np.ndarray:
     """bool [N], or [N, attributes]."""
     logits = learner.predict(images.astype("float32"), batch_size=500, verbose=0)
     return logits.argmax(axis=1) == labels if labels.ndim == 1 else (logits > 0) == labels
@@ -68,31 +67,35 @@ class Log(keras.callbacks.Callback):
         print(row, flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("name", choices=SETS)
-    parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--epochs", type=int)
-    given = parser.parse_args()
-    epochs = given.epochs or EPOCHS[given.name]
-    given.out.mkdir(parents=True, exist_ok=True)
-    test = split(given.name, "test")
-    log, cpu = Log(*test), time.process_time()
-    network = classifier.train_classifier(
-        *split(given.name, "train"), epochs=epochs, widths=WIDTHS[given.name], callbacks=[log]
-    )
-    file = given.out / f"{given.name}-classifier.safetensors"
-    sha256 = classifier.save_classifier(network, file)
-    hits = right(network.logits_only(), *test)
-    names = CLASSES[given.name]
-    parts = hits.T if hits.ndim == 2 else [hits[test[1] == k] for k in range(len(names))]
-    result = {
-        "command": f"python docs/classifiers/train.py {given.name} OUT --epochs {epochs}",
+def accuracies(name, network, images, labels) -> dict:
+    """Share of the test images on which the network is right: of all, and by class or attribute."""
+    hits = right(network.logits_only(), images, labels)
+    names = CLASSES[name]
+    parts = hits.T if hits.ndim == 2 else [hits[labels == k] for k in range(len(names))]
+    return {
         "test_accuracy": float(hits.mean()),
         "test_images": len(hits),
         "test_accuracy_of": {name: float(part.mean()) for name, part in zip(names, parts)},
+    }
+
+
+def train(name, out, epochs) -> dict:
+    """Writes the weights and `log.csv` into a folder; returns what was measured."""
+    test = split(name, "test")
+    log, cpu = Log(*test), time.process_time()
+    images, labels = split(name, "train")
+    network = classifier.train_classifier(
+        images, labels, epochs=epochs, widths=WIDTHS[name], callbacks=[log]
+    )
+    file = out / f"{name}-classifier.safetensors"
+    sha256 = classifier.save_classifier(network, file)
+    with open(out / "log.csv", "w", newline="", encoding="utf-8") as table:
+        writer = csv.DictWriter(table, log.rows[0])
+        writer.writeheader()
+        writer.writerows(log.rows)
+    return {
+        "command": f"python tools/train_classifier.py {name} OUT --epochs {epochs}",
+        **accuracies(name, network, *test),
         "parameters": network.count_params(),
         "bytes": file.stat().st_size,
         "sha256": sha256,
@@ -101,12 +104,22 @@ def main():
         "cpu_seconds": round(time.process_time() - cpu, 1),
         "versions": versions(),
     }
-    (given.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    with open(given.out / "log.csv", "w", newline="", encoding="utf-8") as table:
-        writer = csv.DictWriter(table, log.rows[0])
-        writer.writeheader()
-        writer.writerows(log.rows)
-    print(json.dumps(result, indent=2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("name", choices=SETS)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--epochs", type=int)
+    arguments = parser.parse_args()
+    name, out = arguments.name, arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    result = train(name, out, arguments.epochs or EPOCHS[name])
+    text = json.dumps(result, indent=2)
+    (out / "result.json").write_text(text + "\n", "utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Writes the table of publishers in README.md's section "Sources" out of weights_manifest.json.
 
-    python docs/sources.py
+    python tools/sources.py
 """
 
 import collections
@@ -91,7 +91,7 @@ def _licence(row):
     return f"{name} (non-commercial)" if row["non_commercial"] else name
 
 
-def main():
+def main() -> None:
     rows = json.loads((ROOT / "weights_manifest.json").read_text("utf-8"))
     readme = ROOT / "README.md"
     readme.write_text(with_table(readme.read_text("utf-8"), sources_table(rows)), "utf-8")

@@ -1,7 +1,7 @@
 """How far our metrics are from their reference implementations: prints the table of
 docs/metrics.md, and writes it there.
 
-    python docs/metrics_parity.py
+    python tools/metrics_parity.py
 
 Reads the recorded values in `$GANZOO_SHARED/parity/classics/10_*` (default ../shared) through the
 tests that hold us to them; needs the extra `test`.
@@ -12,6 +12,8 @@ import os
 import pathlib
 import re
 import sys
+import types
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -39,22 +41,22 @@ REFERENCES = {  # as the recorded names spell them
 
 
 class Row(NamedTuple):
-    """One recorded value: `expected` and `found` are numbers, or say how many were compared."""
+    """One recorded value: `expected` and `ours` are numbers, or say how many were compared."""
 
     metric: str
     reference: str
     expected: str
-    found: str
+    ours: str
     error: float
     limit: float
 
 
-def shared():
+def shared() -> pathlib.Path:
     """The folder with the recorded values."""
     return pathlib.Path(os.environ.get("GANZOO_SHARED", ROOT.parent / "shared"))
 
 
-def rows():
+def rows() -> list[Row]:
     """All rows, in the order of the table."""
     folder = shared() / "parity" / "classics"
     if not folder.is_dir():
@@ -62,13 +64,13 @@ def rows():
     return [*metrics(folder), *networks(folder), *distances(folder), *resizes(folder)]
 
 
-def load(path):
+def load(path) -> dict[str, np.ndarray]:
     """The arrays of a golden file."""
     with np.load(path / "golden.npz", allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
-def test_module(name):
+def test_module(name) -> types.ModuleType:
     """A file of tests/metrics."""
     sys.path.insert(0, str(ROOT / "tests" / "support"))
     spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / "metrics" / f"{name}.py")
@@ -77,13 +79,13 @@ def test_module(name):
     return module
 
 
-def reference_of(name):
+def reference_of(name) -> str:
     """Which implementation recorded an array."""
     flat = name.replace("_", "")
     return next((r for key, r in REFERENCES.items() if key in flat), REFERENCES["torchfidelity"])
 
 
-def metrics(folder):
+def metrics(folder) -> Iterator[Row]:
     """FID, KID, IS, precision and recall, path lengths from recorded features."""
     module = test_module("test_metric_goldens")
     arrays = load(folder / "10_metrics")
@@ -95,14 +97,14 @@ def metrics(folder):
             for pattern, compute in module.CASES
             if (match := re.fullmatch(pattern, name))
         ]
-        found, _ = compute(arrays, *match.groups())
-        ours = np.asarray(found[0], np.float64).ravel()
+        values, _ = compute(arrays, *match.groups())
+        ours = np.asarray(values[0], np.float64).ravel()
         expected = np.asarray(arrays[name], np.float64).ravel()
         errors, _ = module.errors(arrays, name)
         yield Row(name, reference_of(name), shown(expected), shown(ours), max(errors), 1e-4)
 
 
-def networks(folder):
+def networks(folder) -> Iterator[Row]:
     """FID's Inception from recorded weights and images, each output of each reference."""
     module, path = test_module("test_inception"), folder / "10_fid_inception"
     arrays = load(path)
@@ -119,11 +121,11 @@ def networks(folder):
                     worst.setdefault(name, []).append(error)
         for name, errors in worst.items():
             what = f"{len(errors)} x {OUTPUTS[name]} values"
-            known = f"Inception {name}, resizer `{resizer}`"
-            yield Row(known, REFERENCES[reference], what, what, max(errors), 1e-4)
+            quantity = f"Inception {name}, resizer `{resizer}`"
+            yield Row(quantity, REFERENCES[reference], what, what, max(errors), 1e-4)
 
 
-def distances(folder):
+def distances(folder) -> Iterator[Row]:
     """LPIPS from recorded backbones and images, the published heads."""
     module = test_module("test_lpips")
     for backbone, place in module.FOLDERS.items():
@@ -131,14 +133,14 @@ def distances(folder):
         arrays, network = load(path), LPIPS(backbone)
         weights = reader.read(path / f"{backbone}_features.pth.xz")
         fill_lpips.fill(network, weights, reader.read(path / f"lpips_{backbone}.pth"))
-        found = network(*(arrays[key].transpose(0, 2, 3, 1) for key in ("img0", "img1"))).numpy()
+        ours = network(*(arrays[key].transpose(0, 2, 3, 1) for key in ("img0", "img1"))).numpy()
         expected = arrays[f"{backbone}/lpips"].ravel()
-        error = np.abs(found / expected - 1).max()
+        error = np.abs(ours / expected - 1).max()
         name = f"LPIPS {backbone}"
-        yield Row(name, "lpips", shown(expected), shown(found), error, 1e-4)
+        yield Row(name, "lpips", shown(expected), shown(ours), error, 1e-4)
 
 
-def resizes(folder):
+def resizes(folder) -> Iterator[Row]:
     """The largest difference of a pixel, over 255."""
     module = test_module("test_resize")
     arrays = load(folder / "10_cleanfid_resize")
@@ -150,9 +152,9 @@ def resizes(folder):
         size, library, name, kind, width, height = re.fullmatch(pattern, key).groups()
         shape = (int(height), int(width)) if library == "PIL" else (int(width), int(height))
         method = module.LIBRARIES[library].format(name) + ("-uint8" if kind == "u8" else "")
-        found = resize(arrays[f"img_{size}"][None], shape, method)[0].numpy()
+        ours = resize(arrays[f"img_{size}"][None], shape, method)[0].numpy()
         step = 3 if shape == (299, 299) else 1
-        difference = np.abs(found[::step, ::step].astype("f8") - expected.astype("f8"))
+        difference = np.abs(ours[::step, ::step].astype("f8") - expected.astype("f8"))
         worst.setdefault((method, library), []).append(difference.max() / 255)
     for (method, library), errors in sorted(worst.items()):
         what = f"{len(errors)} image{'s' * (len(errors) > 1)}"
@@ -160,33 +162,33 @@ def resizes(folder):
         yield Row(f"resizer `{method}`", f"clean-fid ({library})", what, what, max(errors), limit)
 
 
-def shown(values):
+def shown(values) -> str:
     """Up to three numbers, or how many there are."""
     if len(values) > 3:
         return f"{len(values)} values"
     return ", ".join(f"{value:.7g}" for value in values)
 
 
-def table(found):
+def table(compared) -> str:
     """Markdown."""
     lines = [
         "| quantity | reference | its value | ours | relative error | allowed |",
         "|---|---|---|---|---|---|",
     ]
-    for row in found:
-        cells = (row.metric, row.reference, row.expected, row.found)
+    for row in compared:
+        cells = (row.metric, row.reference, row.expected, row.ours)
         lines.append(f"| {' | '.join(cells)} | {row.error:.0e} | {row.limit:.0e} |")
     return "\n".join(lines) + "\n"
 
 
-def main():
-    found = rows()
-    text = table(found)
+def main() -> None:
+    compared = rows()
+    text = table(compared)
     print(text)
     path = ROOT / "docs" / "metrics.md"
     before, rest = path.read_text("utf-8").split(BEGIN)
     path.write_text(before + BEGIN + text + END + rest.split(END)[1], "utf-8")
-    bad = [row.metric for row in found if not row.error <= row.limit]
+    bad = [row.metric for row in compared if not row.error <= row.limit]
     if bad:
         raise SystemExit(f"Beyond what is allowed: {bad}")
 

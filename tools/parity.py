@@ -1,7 +1,7 @@
 """How far our networks are from the official ones: prints the table of docs/parity.md, and writes
 it there.
 
-    python docs/parity.py
+    python tools/parity.py
 
 Loads the official files in `$GANZOO_SHARED/parity/stylegan` (default ../shared) and compares with
 what the official code made of them, through the tests that hold us to it; needs the extra `test`.
@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pathlib
 import sys
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- parity: begin -->\n", "<!-- parity: end -->\n"
@@ -18,12 +19,12 @@ FAMILIES = ("progan", "stylegan", "stylegan2", "stylegan3")
 GROWING = FAMILIES[:2]
 
 
-def shared():
+def shared() -> pathlib.Path:
     """The folder with the official files."""
     return pathlib.Path(os.environ.get("GANZOO_SHARED", ROOT.parent / "shared"))
 
 
-def rows():
+def rows() -> Iterator[tuple[str, str, str, float]]:
     """(family, case, quantity, error) of every recorded output."""
     folder = shared() / "parity" / "stylegan"
     if not folder.is_dir():
@@ -42,32 +43,32 @@ def rows():
                 yield family, case, quantity, error
 
 
-def limit(quantity):
+def limit(quantity) -> float:
     """What the README of the official files allows."""
     return 5e-5 if quantity.split()[-1].startswith(("img", "train_img")) else 1e-5
 
 
-def table(found):
+def table(compared) -> str:
     """Markdown."""
     lines = [
         "| family | case | quantity | max error | allowed |",
         "|---|---|---|---|---|",
         *(
             f"| `{family}` | {case} | {quantity} | {error:.0e} | {limit(quantity):.0e} |"
-            for family, case, quantity, error in found
+            for family, case, quantity, error in compared
         ),
     ]
     return "\n".join(lines) + "\n"
 
 
-def main():
-    found = list(rows())
-    text = table(found)
+def main() -> None:
+    compared = list(rows())
+    text = table(compared)
     print(text)
     path = ROOT / "docs" / "parity.md"
     before, rest = path.read_text("utf-8").split(BEGIN)
     path.write_text(before + BEGIN + text + END + rest.split(END)[1], "utf-8")
-    bad = [row for row in found if not row[3] <= limit(row[2])]
+    bad = [row for row in compared if not row[3] <= limit(row[2])]
     if bad:
         raise SystemExit(f"Beyond what is allowed: {bad}")
 
