@@ -9,6 +9,7 @@ import numpy as np
 
 from ganzoo import fetch, hub
 from ganzoo.errors import MeasureError
+from ganzoo.metrics.names import CLASSIFIERS, FEATURES
 from ganzoo.metrics.records import Record
 
 COUNT = 10_000
@@ -21,13 +22,6 @@ SEPARABILITY = ("linear-separability-z", "linear-separability-w")  # by a classi
 PATH = "ppl-"  # names of `ganzoo.metrics.perceptual_path_length.metric_id`
 # How manifest rows call data sets that TFDS has under one name, at the model's own size.
 TFDS_NAMES = {"CIFAR-10": "cifar10", "Fashion-MNIST": "fashion_mnist", "MNIST": "mnist"}
-# Data sets whose own classifier is in the package, by the beginning of their name.
-CLASSIFIERS = {
-    "fashion_mnist": "fashion",
-    "avatars/pixel_art_64": "avatars",
-    "avatars/pixel_art_32": "avatars-32",
-}
-FEATURES = (*CLASSIFIERS.values(), "inception", "inception-clean", "inception-torch")
 
 
 def measure(

@@ -5,6 +5,7 @@ import shlex
 import click
 
 from ganzoo.cli.options import Quantity, accept_license, bar, data_dir_option, seed_option
+from ganzoo.metrics.names import FEATURES
 
 
 @click.command()
@@ -15,7 +16,7 @@ from ganzoo.cli.options import Quantity, accept_license, bar, data_dir_option, s
 @click.option("--dataset", help="TFDS name or folder. Default: what the model was trained on.")
 @click.option("--split", help="Of the data set. Default: test where there is one.")
 @click.option("--real", "n_real", type=Quantity(), help="Real images. Default: as many as samples.")
-@click.option("--features", help="fashion, inception, inception-clean or inception-torch.")
+@click.option("--features", help=f"{', '.join(FEATURES[:-1])} or {FEATURES[-1]}.")
 @click.option("--weights", help="File of the Inception weights, instead of the published one.")
 @seed_option
 @click.option("--truncation", type=float, help="Of the latents. Default: none.")
