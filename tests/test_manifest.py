@@ -161,7 +161,8 @@ def test_an_available_row_has_its_family_and_its_sources():
         assert row["family"] in FAMILIES, name
         assert {file["converter"] for file in row["files"]} <= sources, name
         foreign_file = row["files"][0]["converter"] is not None
-        assert foreign_file == (row.get("generators", row.get("generator")) is None) == (name not in SHIPPED), name
+        told = row.get("generators", row.get("generator"))
+        assert foreign_file == (told is None) == (name not in SHIPPED), name
 
 
 def test_a_planned_row_is_really_missing_something():

@@ -227,10 +227,10 @@ def values(text: str) -> list[float]:
 
 def _generator(name, out, accept_license):
     """The generator, after which the place of the output is tried."""
-    from ganzoo import callbacks
+    from ganzoo import pictures
 
     generator = hub.load_generator(name, accept_license=accept_license)
-    callbacks.make_room(out)
+    pictures.make_room(out)
     return generator
 
 
@@ -279,11 +279,11 @@ def _verdicts(judge, classifier, attribute):
 
 def _write(path, table, scale):
     """Writes a table of images, and says where."""
-    from ganzoo import callbacks
+    from ganzoo import pictures
     from ganzoo.editing import figures
 
     picture = figures.enlarge(table.picture(), scale)
-    click.echo(callbacks.write_grid(path, picture[None]))
+    click.echo(pictures.write_grid(path, picture[None]))
 
 
 COMMANDS = (mix, interpolate, project, edit, direction, sweep)

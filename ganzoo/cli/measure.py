@@ -29,11 +29,11 @@ def evaluate(name, out, **options):
 
     NAME is anything that `generate` takes.
     """
-    from ganzoo import callbacks, measure
+    from ganzoo import measure, pictures
     from ganzoo.metrics import records
 
     if out:
-        callbacks.make_room(out)
+        pictures.make_room(out)
     shown = _Bars(options["count"])
     command = shlex.join(["ganzoo", "evaluate", name, *_given(options)])
     measured = measure.measure(name, progress=shown, command=command, **options)
@@ -86,13 +86,13 @@ class _Bars:
 @accept_license
 def neighbours(name, output, **options):
     """Draw samples of NAME, and beside each the training images that are nearest to it."""
-    from ganzoo import callbacks, measure
+    from ganzoo import measure, pictures
 
-    callbacks.make_room(output)
+    pictures.make_room(output)
     shown = _Bars(None)
     picture, nearest = measure.neighbours(name, progress=shown, **options)
     shown.close()
-    click.echo(callbacks.write_grid(output, picture[None]))
+    click.echo(pictures.write_grid(output, picture[None]))
     for row, (places, distances) in enumerate(zip(nearest.indices, nearest.distances)):
         words = [f"{place} ({distance:.3g})" for place, distance in zip(places, distances)]
         click.echo(f"sample {row}: {', '.join(words)}")

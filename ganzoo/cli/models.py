@@ -30,7 +30,8 @@ def list_command(pattern, family, commercial, status):
         raise ValueError(
             f"No model matches {pattern!r}{more}; `ganzoo list` shows all {len(hub.list_models())}"
         )
-    table([_cells(name, hub.manifest()[name]) for name in names])
+    rows = hub.manifest()
+    table([_cells(name, rows[name]) for name in names])
     if planned:
         click.echo(f"{planned} more are planned; --planned shows them, --all both", err=True)
 
@@ -105,7 +106,7 @@ def verify(names, all_local):
 
     Nothing is fetched. Without a NAME: --all-local. Exit code 1 if a file is bad.
     """
-    from ganzoo import audit
+    from ganzoo.hub import audit
 
     bad = count = 0
     for name, result in audit.verify(None if all_local or not names else names):

@@ -19,7 +19,7 @@ def push(name, repo, message, **options):
 
     Log in before with `hf auth login`, or set HF_TOKEN.
     """
-    from ganzoo import publish
+    from ganzoo.hub import publish
 
     click.echo(publish.push(name, repo, commit_message=message, **options))
 

@@ -27,7 +27,7 @@ def generate(
     NAME is a published model, hf://org/repo, https://..., a folder that `train` wrote, or a .keras
     or foreign checkpoint file. --truncation and --noise are for those that have them.
     """
-    from ganzoo import callbacks
+    from ganzoo import pictures
 
     numbers = None if several is None else seeds(several)
     if numbers is not None and count not in (None, len(numbers)):
@@ -35,14 +35,14 @@ def generate(
     generator = hub.load_generator(name, accept_license=accept_license)
     if label is not None and not generator.num_classes:
         raise ValueError(f"{name!r} has no classes; leave out --label. Received: --label {label}")
-    callbacks.make_room(output)
+    pictures.make_room(output)
     latents = _latents(generator, numbers, count or COUNT, seed)
     labels = _labels(generator, label, len(latents))
     options = {} if truncation is None else {"truncation": truncation}
     if noise is not None:
         options |= {"noise": noise, "noise_seed": seed} if noise == "random" else {"noise": noise}
     images = _draw(generator, latents, labels, batch_size, options)
-    click.echo(callbacks.write_grid(output, callbacks.pictures(images)))
+    click.echo(pictures.write_grid(output, pictures.pictures(images)))
 
 
 def _latents(generator, numbers, count, seed):
@@ -98,7 +98,7 @@ def convert(file, out, license, **options):
 
     FILE may be anything that `generate` takes.
     """
-    from ganzoo import publish
+    from ganzoo.hub import publish
 
     click.echo(publish.convert(file, out, license=license, **options))
 

@@ -7,9 +7,10 @@ import pytest
 from command_line import FACES, HINGE, RECIPE, RING
 from hub_server import TOKEN, HubServer
 
-from ganzoo import hub, publish
+from ganzoo import hub
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
+from ganzoo.hub import publish
 
 FID = {"value": 4.4, "source": "the README"}
 
@@ -53,7 +54,7 @@ def rows(monkeypatch):
     manifest[RING].update(planned, resolution=[256, 512], published={"fid": FID})
     manifest[RING]["files"][0].update(bytes=None, sha256=None, mirrors=[{"url": "https://a.example/r"}])
     manifest[HINGE].update(non_commercial=True, license="CC-BY-NC-4.0")
-    monkeypatch.setattr(hub, "manifest", lambda: manifest)
+    monkeypatch.setattr("ganzoo.hub.rows._rows", lambda: manifest)
     return manifest
 
 

@@ -101,7 +101,7 @@ def test_generate_from_the_hub_and_the_web(run, server, models, tmp_path):
 def test_a_corrupt_weights_file(fails, monkeypatch):
     row = hub.manifest()[FACES]
     file = {**row["files"][0], "sha256": "0" * 64}
-    monkeypatch.setattr(hub, "manifest", lambda: {FACES: {**row, "files": [file]}})
+    monkeypatch.setattr("ganzoo.hub.rows._rows", lambda: {FACES: {**row, "files": [file]}})
     line = fails("generate", FACES, "-n", 1)
     assert "is not the published file" in line and "sha256 0906a603" in line
     assert "Reinstall keras-ganzoo" in line
