@@ -1,6 +1,5 @@
 """What the metrics share: matrices in files, checks, and distances tile by tile."""
 
-import os
 import tempfile
 import warnings
 
@@ -75,20 +74,21 @@ class Spool:
         return total / self._count
 
     def _some(self, indices):
-        found = np.empty((len(indices), *self.shape[1:]), self.dtype)
-        for place, index in enumerate(indices):
-            found[place] = self._read(int(index), int(index) + 1)[0]
-        return found
+        return self._mapped(0, self._count)[indices]
 
     def _read(self, start, stop):
-        self._file.flush()
+        return np.array(self._mapped(start, stop))
+
+    def _mapped(self, start, stop):
+        """Rows as they lie in the file. It must not outlive a call: what is mapped and was read
+        counts as memory, and Windows lets no mapped file grow.
+        """
         shape = (stop - start, *self.shape[1:])
         size = int(np.prod(self.shape[1:])) * self.dtype.itemsize
-        found = np.empty(shape, self.dtype)
-        view, place = memoryview(found).cast("B") if found.size else b"", 0
-        while place < len(view):  # a read gives 2 GiB at most
-            place += os.preadv(self._file.fileno(), [view[place:]], start * size + place)
-        return found
+        if not size or stop == start:  # nothing cannot be mapped
+            return np.empty(shape, self.dtype)
+        self._file.flush()
+        return np.memmap(self._file, self.dtype, "r", start * size, shape)
 
 
 def checked_features(features, name="features", *, minimum=1, dimension=None) -> np.ndarray:
