@@ -7,7 +7,7 @@ A family needs no entry here: `ganzoo.FeatureMatchingGAN` is the class in
 
 Example:
     >>> import ganzoo
-    >>> images = ganzoo.load(ganzoo.list_models()[0]).generate(16, seed=0)
+    >>> images = ganzoo.load("dcgan-digiface-64").generate(16, seed=0)
 """
 
 import importlib

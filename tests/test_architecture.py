@@ -288,3 +288,27 @@ def test_every_test_file_holds_tests():
         )
     ]
     assert not empty
+
+
+TESTS = {  # of converters that others share a file with
+    "convert.inception": "metrics/test_inception",
+    "convert.lpips": "metrics/test_lpips",
+    "convert.mmgen_stylegan2": "convert/test_rosinality",
+    "convert.progan_tf": "convert/test_progan_stylegan_tf",
+    "convert.stylegan_tf": "convert/test_progan_stylegan_tf",
+    "convert.stylegan2_tf": "convert/test_stylegan2",
+    "convert.stylegan2_torch": "convert/test_stylegan2",
+    "convert.tflib": "convert/test_progan_stylegan_tf",
+    "convert.wgangp": "convert/test_table",
+}
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith(("families.", "convert."))])
+def test_every_family_and_converter_has_a_test_file(name):
+    room, stem = name.split(".")
+    file = ROOT / "tests" / f"{TESTS.get(name, f'{room}/test_{stem}')}.py"
+    assert file.is_file(), f"{name} has no tests: write {file.relative_to(ROOT)}"
+
+
+def test_the_shared_test_files_are_of_files_that_there_are():
+    assert set(TESTS) <= set(MODULES)

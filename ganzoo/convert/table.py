@@ -82,7 +82,7 @@ class Rule:
         why: str. Required if `target` is `None`: why nothing is lost.
     Raises: ValueError: if `source` is no regular expression, or a dropping rule gives no reason.
     Example:
-        >>> Rule(r"main\.0\.weight", "up0/kernel", conv2d)
+        >>> rule = Rule(r"main\.0\.weight", "up0/kernel", conv2d)
     """
 
     source: str
