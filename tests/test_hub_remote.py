@@ -104,11 +104,12 @@ def test_a_damaged_conversion_is_made_anew(row):
     check_faces(ganzoo.load("web").generator)
 
 
-def test_a_changed_converter_converts_anew(row, monkeypatch, tmp_path):
+@pytest.mark.parametrize("room, file", [("CONVERT", "dcgan.py"), ("CHECKPOINTS", "reader.py")])
+def test_a_changed_converter_or_reader_converts_anew(row, monkeypatch, tmp_path, room, file):
     ganzoo.load_generator("web")
-    shutil.copytree(resources.CONVERT, tmp_path / "convert")
-    (tmp_path / "convert/dcgan.py").write_text("# another version\n")
-    monkeypatch.setattr(resources, "CONVERT", tmp_path / "convert")
+    shutil.copytree(getattr(resources, room), tmp_path / "changed")
+    (tmp_path / "changed" / file).write_text("# another version\n")
+    monkeypatch.setattr(resources, room, tmp_path / "changed")
     forbid_conversion(monkeypatch)
     with pytest.raises(AssertionError, match="converted again"):
         ganzoo.load_generator("web")

@@ -18,11 +18,13 @@ Reference: HDF5 File Format Specification, version 3.0. Checksums of metadata ar
 import io
 import json
 import math
+import os
 import struct
 
 import ml_dtypes
 import numpy as np
 
+from ganzoo.checkpoints.archives import Zip
 from ganzoo.checkpoints.hdf5_messages import (
     ATTRIBUTE,
     ATTRIBUTE_INFO,
@@ -44,11 +46,52 @@ from ganzoo.checkpoints.hdf5_messages import (
     unfilter,
 )
 from ganzoo.checkpoints.hdf5_structures import MAGIC, NOWHERE, Structures
-from ganzoo.checkpoints.limits import MAX_DEPTH, MAX_TENSORS
-from ganzoo.checkpoints.trees import META
+from ganzoo.checkpoints.limits import MAX_DEPTH, MAX_TENSORS, RAW_ERRORS
+from ganzoo.checkpoints.source import Source
+from ganzoo.checkpoints.trees import META, flatten
 from ganzoo.errors import CorruptCheckpointError
 
-__all__ = ["MAGIC", "load", "load_keras"]
+__all__ = ["KERAS_WEIGHTS", "MAGIC", "arrays", "load", "load_keras"]
+
+KERAS_WEIGHTS = "model.weights.h5"  # the entry of a `.keras` file, which is a zip
+
+
+def arrays(file, entry=None) -> dict:
+    """The arrays of an HDF5 file by their paths, as Keras' `model.weights.h5` has them.
+
+    Args:
+        file: str or path; a seekable binary file; or the bytes, of which arrays are views.
+        entry: str. Where `file` is a zip: the name of its entry that is the HDF5 file, such as
+            `KERAS_WEIGHTS` of a `.keras` file. It is unpacked in memory, within the limits of
+            `archives.Zip`. Defaults to `None`: `file` is the HDF5 file itself.
+    Returns: {path from the root, without a leading slash: read-only array}. Attributes, data sets
+        of text and groups without arrays are left out.
+    Raises:
+        FileNotFoundError: if there is no such file.
+        CorruptCheckpointError: if it is truncated, damaged or of another kind, lacks the entry,
+            refers to another file, or claims more than it holds.
+    Example:
+        >>> arrays("model.keras", KERAS_WEIGHTS)["layers/dense/vars/0"].shape
+        (100, 512)
+    """
+    if isinstance(file, (str, os.PathLike)):
+        with open(file, "rb") as opened:
+            return arrays(opened, entry)
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return arrays(io.BytesIO(file), entry)
+    try:
+        if entry is not None:
+            archive = Zip(Source(file))
+            if entry not in archive.entries:
+                raise CorruptCheckpointError(f"The zip file lacks the entry `{entry}`.")
+            file = io.BytesIO(archive.read(entry))
+        return flatten(load(file), separator="/")
+    except CorruptCheckpointError:
+        raise
+    except RAW_ERRORS as error:
+        raise CorruptCheckpointError(
+            f"It is damaged or cut off ({type(error).__name__})."
+        ) from error
 
 
 def load(file):

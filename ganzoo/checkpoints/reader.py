@@ -33,7 +33,6 @@ from ganzoo.errors import CheckpointError, CorruptCheckpointError, UnsafeCheckpo
 
 __all__ = ["META", "flatten", "load", "read"]
 
-_KERAS_WEIGHTS = "model.weights.h5"
 _LOOKS = (
     (b"version https://git-lfs", "a git-LFS pointer; fetch the file itself with `git lfs pull`"),
     (hdf5.MAGIC, "an HDF5 file"),
@@ -65,12 +64,12 @@ def _load_zip(source):
         return networks.resolve(torch_files.run_zip(archive, budget), budget)
     if names and all(name.endswith(".npy") for name in names):  # npz
         return {n[: -len(".npy")]: load_npy(Source(io.BytesIO(archive.read(n)))) for n in names}
-    if _KERAS_WEIGHTS in names:
-        return hdf5.load_keras(archive, _KERAS_WEIGHTS)
+    if hdf5.KERAS_WEIGHTS in names:
+        return hdf5.load_keras(archive, hdf5.KERAS_WEIGHTS)
     shown = ", ".join(f"`{n[:40]}`" for n in names[:5]) or "nothing"
     raise CorruptCheckpointError(
         "It is a zip file, but neither of torch (one `data.pkl`), nor of Keras "
-        f"(`{_KERAS_WEIGHTS}`), nor an `.npz`. It holds {shown}."
+        f"(`{hdf5.KERAS_WEIGHTS}`), nor an `.npz`. It holds {shown}."
     )
 
 

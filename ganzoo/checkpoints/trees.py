@@ -8,7 +8,7 @@ from ganzoo.errors import CorruptCheckpointError
 META = "__meta__"  # the key under which a tree has what is no array: attributes, names, versions
 
 
-def flatten(tree) -> dict:
+def flatten(tree, *, separator=".") -> dict:
     """The arrays of a tree as `{dotted name: array}`, in the order of the tree.
 
     Keys of dictionaries and positions in lists are joined by dots; scalars are left out, and what
@@ -16,6 +16,7 @@ def flatten(tree) -> dict:
 
     Args:
         tree: what `load` returns, or a part of it. A lone array is named `""`.
+        separator: str of one character in place of the dots.
     Raises: CorruptCheckpointError: if two arrays have one name, or the tree is unreasonably large.
     Example:
         >>> flatten({"layer": {"weight": np.zeros(2)}, "step": 3})
@@ -35,5 +36,5 @@ def flatten(tree) -> dict:
             if left < 0:
                 raise CorruptCheckpointError(f"The tree has more than {MAX_ENTRIES} entries.")
             items = value.items() if isinstance(value, dict) else enumerate(value)
-            pending += [(f"{prefix}{k}.", v) for k, v in items if k != META][::-1]
+            pending += [(f"{prefix}{k}{separator}", v) for k, v in items if k != META][::-1]
     return arrays

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from mutations import many, outcomes
 
-from ganzoo.checkpoints import reader
+from ganzoo.checkpoints import hdf5, reader
+from ganzoo.ema import EMA
 from ganzoo.errors import CorruptCheckpointError
+from ganzoo.families.dcgan import DCGAN
 
 META = reader.META
 WRITERS = {
@@ -241,6 +243,123 @@ def test_weights_of_keras_2():
     arrays = reader.flatten(tree)
     assert list(arrays) == ["dense_1.dense_1.kernel:0"]
     np.testing.assert_array_equal(arrays["dense_1.dense_1.kernel:0"], kernel)
+
+
+# --- arrays by their paths
+
+
+def assert_by_path(arrays, data):
+    """The arrays are those that h5py finds in the HDF5 file `data`, under the same paths."""
+    expected = by_h5py(data)
+    assert sorted(arrays) == sorted(expected) and arrays
+    for path, value in expected.items():
+        assert arrays[path].dtype == value.dtype and arrays[path].shape == value.shape
+        np.testing.assert_array_equal(arrays[path], value)
+
+
+@pytest.fixture(scope="module")
+def gan():
+    """A trained GAN: two optimizers with slots, counters without axes, layers without weights."""
+    gan = DCGAN(image_size=16, latent_dim=4, width=2, channels=1, ema=EMA(decay=0.5))
+    gan.compile()
+    gan.fit(np.zeros((4, 16, 16, 1), "uint8"), batch_size=2, verbose=0)
+    return gan
+
+
+def test_weights_of_a_gan_by_path(gan, tmp_path):
+    gan.save_weights(tmp_path / "gan.weights.h5")
+    data = (tmp_path / "gan.weights.h5").read_bytes()
+    with open(tmp_path / "gan.weights.h5", "rb") as file:
+        for source in (file, tmp_path / "gan.weights.h5", data, memoryview(data), io.BytesIO(data)):
+            assert_by_path(hdf5.arrays(source), data)
+    arrays = hdf5.arrays(data)
+    kernel = gan.generator.get_layer("up0").kernel
+    np.testing.assert_array_equal(arrays["generator/layers/conv2d_transpose/vars/0"], kernel)
+    assert arrays["generator_optimizer/vars/0"] == 2
+    assert {str(array.dtype) for array in arrays.values()} == {"float32", "int64"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_weights_within_a_keras_file_by_path(gan, tmp_path, method):
+    gan.save(tmp_path / "gan.keras")
+    with zipfile.ZipFile(tmp_path / "gan.keras") as old:
+        entries = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(tmp_path / "packed.keras", "w", method) as new:
+        for name, content in entries.items():
+            new.writestr(name, content)
+    for source in (tmp_path / "packed.keras", (tmp_path / "packed.keras").read_bytes()):
+        arrays = hdf5.arrays(source, hdf5.KERAS_WEIGHTS)
+        assert_by_path(arrays, entries[hdf5.KERAS_WEIGHTS])
+    with zipfile.ZipFile(tmp_path / "packed.keras") as archive:
+        with archive.open(hdf5.KERAS_WEIGHTS) as member:
+            assert_by_path(hdf5.arrays(member), entries[hdf5.KERAS_WEIGHTS])
+    with pytest.raises(CorruptCheckpointError, match="lacks the entry `other.h5`"):
+        hdf5.arrays(tmp_path / "packed.keras", "other.h5")
+
+
+class Flags(keras.layers.Layer):
+    """Weights of types that a network seldom has."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.flags = self.add_weight(shape=(3,), dtype="bool", initializer="ones", name="flags")
+        self.none = self.add_weight(shape=(0, 2), initializer="zeros", name="none")
+        self.small = self.add_weight(shape=(), dtype="uint8", initializer="ones", name="small")
+        self.seed = self.add_weight(shape=(2,), dtype="uint32", initializer="ones", name="seed")
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("policy", ["float32", "bfloat16", "mixed_bfloat16", "float16"])
+def test_other_types_of_weights_by_path(policy, tmp_path):
+    """bfloat16 as Keras marks it, booleans, a seed, and layers that have nothing but groups."""
+    layers = [keras.Input((3,)), keras.layers.Dense(2, dtype=policy), Flags()]
+    net = keras.Sequential([*layers, keras.layers.Dropout(0.5, seed=7), keras.layers.ReLU()])
+    net.save_weights(tmp_path / "net.weights.h5")
+    data = (tmp_path / "net.weights.h5").read_bytes()
+    arrays = hdf5.arrays(data)
+    assert_by_path(arrays, data)
+    dtypes = {str(array.dtype) for array in arrays.values()}
+    kernels = "float32" if policy == "mixed_bfloat16" else policy
+    assert dtypes == {kernels, "float32", "bool", "uint8", "uint32"}
+    np.testing.assert_array_equal(
+        arrays["layers/dense/vars/0"].astype("f4"), np.asarray(net.layers[0].kernel).astype("f4")
+    )
+
+
+@pytest.mark.parametrize("entry", [None, hdf5.KERAS_WEIGHTS])
+def test_damaged_arrays_are_typed(gan, tmp_path, entry):
+    """Whatever is wrong, without the help of `reader.load`."""
+    gan.save(tmp_path / "gan.keras")
+    with zipfile.ZipFile(tmp_path / "gan.keras") as archive:
+        whole = archive.read(hdf5.KERAS_WEIGHTS)
+
+    def read(weights):
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as archive:
+            archive.writestr(hdf5.KERAS_WEIGHTS, weights)
+        return hdf5.arrays(target if entry else weights, entry)
+
+    ends = outcomes(read, many([whole], 300))
+    assert ends.total() == 300 and set(ends) == {"read", "CorruptCheckpointError"}, ends
+    for data in (b"", b"PK", bytes(2000), whole[:-1]):
+        with pytest.raises(CorruptCheckpointError):
+            hdf5.arrays(data, entry)
+    with pytest.raises(FileNotFoundError):
+        hdf5.arrays(tmp_path / "absent.h5", entry)
+
+
+def test_arrays_take_no_more_than_the_file_justifies():
+    chunk = zlib.compress(bytes(1 << 24))
+
+    def fill(file):
+        data = file.create_dataset("x", (1 << 28,), "u1", chunks=(1 << 24,), compression="gzip")
+        for start in range(0, 1 << 28, 1 << 24):
+            data.id.write_direct_chunk((start,), chunk)
+
+    with pytest.raises(CorruptCheckpointError, match="parts claim far more bytes"):
+        hdf5.arrays(written(fill))
 
 
 # --- what is refused
