@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo.ema import EMA
-from ganzoo.origin import INITIAL
+from ganzoo.origin import INITIAL, Origin
 
 Batch = dict[str, tf.Tensor]
 PLAYERS = ("discriminator", "generator")
@@ -89,9 +89,8 @@ class GAN(keras.Model):
         super().__init__(**kwargs)
         self.ema = ema
         self.seed = seed
-        self.provenance = {}
+        self._origins = {}
         self.unmatched = {}
-        self._is_ready = False
         self.step = self._counter("step")
         self.images_seen = self._counter("images_seen")
         self.generator_optimizer = None
@@ -229,13 +228,20 @@ class GAN(keras.Model):
         )
 
     def ready(self) -> None:
-        """Ends a constructor: builds `parts`, and says that all weights are initial ones."""
+        """Ends a constructor: builds `parts`. Called again by `compile`, for those that forget."""
         for part in self.parts():
             if isinstance(part, keras.layers.Layer) and not part.built:
                 part.build(None)  # `fit` calls no model under a strategy that is not all built
-        if not self._is_ready:
-            self.provenance = {name: INITIAL for name in self.networks()}
-        self._is_ready = self.built = True
+        self.built = True
+
+    @property
+    def provenance(self) -> dict[str, Origin]:
+        """Where the weights of each network came from; "initial weights" until somebody says so."""
+        return {name: self._origins.get(name, INITIAL) for name in self.networks()}
+
+    @provenance.setter
+    def provenance(self, origins):
+        self._origins = dict(origins)
 
     # --- publishing
 

@@ -61,16 +61,8 @@ def write_grid(path, images, *, columns=None) -> pathlib.Path:
 
 
 def samples_for_grid(model, count, columns, seed=0) -> np.ndarray:
-    """uint8 [count, H, W, C]; row c of the grid holds class (or attribute) c, in turn."""
-    rows = np.arange(count) // columns
-    labels = None
-    if model.generator.num_classes:
-        labels = rows % model.generator.num_classes
-    elif model.generator.num_attributes:
-        labels = np.eye(model.generator.num_attributes, dtype="float32")[
-            rows % model.generator.num_attributes
-        ]
-    return pictures(model.generate(count, labels=labels, seed=seed))
+    """uint8 [N, H, W, C]: what a `GAN` shows of itself, see `GAN.preview`."""
+    return model.preview(count, columns, seed)
 
 
 def pictures(samples) -> np.ndarray:

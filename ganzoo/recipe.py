@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from ganzoo import resources
-from ganzoo.data import Dataset
+from ganzoo.data import DataSource
 from ganzoo.errors import RecipeError, with_type
 from ganzoo.gan import GAN
 from ganzoo.training import build, check, environment, plan, run, settings
@@ -44,7 +44,7 @@ class Recipe:
 
     Args:
         paper: str. Source of the settings: "arXiv:1511.06434, section 4".
-        dataset: `ganzoo.data.Dataset`.
+        dataset: `ganzoo.data.Dataset`, `Pairs`, `Unpaired` or another `ganzoo.data.DataSource`.
         model: () -> GAN.
         optimizers: () -> keyword arguments of `GAN.compile`. Defaults to the published ones.
         batch_size: int > 0, over all replicas.
@@ -63,7 +63,7 @@ class Recipe:
     """
 
     paper: str
-    dataset: Dataset
+    dataset: DataSource
     model: Callable[[], GAN]
     batch_size: int
     images: int
@@ -99,9 +99,10 @@ class Recipe:
                     f"`{name}` must be a callable without arguments, such as a lambda. "
                     f"Received: {name}={getattr(self, name)!r}"
                 )
-        if not isinstance(self.dataset, Dataset):
+        if not isinstance(self.dataset, DataSource):
             raise RecipeError(
-                f"`dataset` must be a `ganzoo.data.Dataset`. Received: dataset={self.dataset!r}"
+                f"`dataset` must be a `ganzoo.data.Dataset`, or an object with the methods of "
+                f"`ganzoo.data.DataSource`. Received: dataset={self.dataset!r}"
             )
 
 

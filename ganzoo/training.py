@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import dataclasses
 import json
 import math
 import os
@@ -21,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo import callbacks, pictures, resources
-from ganzoo.data import stream
+from ganzoo.data import check_kind, stream
 from ganzoo.errors import RecipeError, with_type
 from ganzoo.gan import GAN
 from ganzoo.hub import store
@@ -40,6 +39,7 @@ def build(recipe) -> GAN:
     keras.config.set_dtype_policy(recipe.dtype)
     try:
         gan = recipe.model()
+        check_kind(recipe.dataset, gan.kinds)
         gan.compile(**recipe.optimizers())
     finally:
         keras.config.set_dtype_policy(before)
@@ -237,7 +237,7 @@ def settings(recipe, gan: GAN) -> dict:
     description = store.describe(gan)
     plain = {
         "paper": recipe.paper,
-        "dataset": dataclasses.asdict(recipe.dataset),
+        "dataset": recipe.dataset.get_config(),
         "family": description["family"],
         "config": description["config"],
         "optimizers": {

@@ -47,7 +47,7 @@ class Dataset(StoredPictures):
     Raises:
         ValueError: lists every faulty field.
     Example:
-        >>> Dataset(name="celeb_a", crop=108, size=64, flip=True)
+        >>> faces = Dataset(name="celeb_a", crop=108, size=64, flip=True)
     """
 
     name: str = "folder"

@@ -35,8 +35,8 @@ class Pairs(StoredPictures):
     Raises:
         ValueError: lists every faulty field.
     Example:
-        >>> Pairs(folder="facades/train", a="right", b="left", size=286, random_crop=256)
-        >>> Pairs(name="avatars/pixel_art_64", a="label_map", b="image")
+        >>> facades = Pairs(folder="facades/train", a="right", b="left", size=286, random_crop=256)
+        >>> faces = Pairs(name="avatars/pixel_art_64", a="label_map", b="image")
     """
 
     name: str = "folder"
@@ -143,7 +143,7 @@ class Unpaired:
     Raises:
         DatasetKindError: for other kinds.
     Example:
-        >>> Unpaired(
+        >>> horses_and_zebras = Unpaired(
         ...     Dataset(name="cycle_gan/horse2zebra", split="trainA", size=286, random_crop=256),
         ...     Dataset(name="cycle_gan/horse2zebra", split="trainB", size=286, random_crop=256),
         ... )

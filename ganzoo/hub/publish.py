@@ -185,9 +185,13 @@ def _held(gan):
 
 def _text(gan):
     return (
-        f"A {type(gan).__name__} that {gan.purpose}. What it is for, and what it is not good for, "
+        f"{_article(type(gan).__name__)} that {gan.purpose}. What it is for, and what it is not good for, "
         "is not stated."
     )
+
+
+def _article(name):
+    return f"An {name}" if name[0] in "AEIO" else f"A {name}"
 
 
 def _write_samples(gan, path):
