@@ -9,17 +9,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo import data
 from ganzoo.data import Mixture
 from ganzoo.metrics import records
 from ganzoo.metrics.evaluate import (
-    METRICS,
+    check_latents,
     checked_names,
     evaluate,
     evaluate_points,
-    extract,
+    is_of,
+    metric_of,
+    needing,
     needs_of,
-    samples,
 )
+from ganzoo.metrics.latent_spaces import check_attributes
+from ganzoo.metrics.protocol import (
+    COUNT,
+    describe,
+    extractor_for,
+    features_of,
+    of_split,
+    real_images,
+)
+from ganzoo.metrics.streams import extract, limited
 from ganzoo.pictures import (  # noqa: F401  (public names)
     grid,
     make_room,
@@ -119,15 +131,17 @@ class EvaluateEvery(keras.callbacks.Callback):
             once, or a `ganzoo.data.Mixture` for a generator of points.
         names: metrics, see `ganzoo.metrics.evaluate`.
         folder: where records and the best model are written.
-        extractor: `ganzoo.metrics.features.Extractor`; `None` for metrics of images and points.
-        count: int > 0. Samples. Defaults to 10,000.
+        extractor: `ganzoo.metrics.features.Extractor`; `None` for metrics of images and points. A
+            classifier of attributes for separability.
+        count: int > 0. Samples, also those that metrics of the generator draw. Defaults to 10,000.
         every_images: int > 0 or `None`. Real images of training between two measurements, which
             come at the end of an epoch; the first one has one. Defaults to `None`, every epoch.
         best: the metric that decides. Defaults to the first of `names`.
         seed: int. Of the latents, the same each time.
         options: see `evaluate`.
         **about: further fields of the records, such as `data` and `split`.
-    Raises: MetricError: an unknown metric, or one that needs what is not given.
+    Raises: MetricError: an unknown metric, or one that needs what is not given; when training
+        begins, also one of a space that the generator has not. MeasureError: as `evaluate`.
     """
 
     def __init__(
@@ -137,7 +151,7 @@ class EvaluateEvery(keras.callbacks.Callback):
         folder,
         *,
         extractor=None,
-        count=10_000,
+        count=COUNT,
         every_images=None,
         best=None,
         seed=0,
@@ -160,16 +174,22 @@ class EvaluateEvery(keras.callbacks.Callback):
 
     def _extracted(self, real):
         """What the metrics need of the real images, once for all measurements."""
-        both = [name for name in self.names if METRICS[name].of == "both"]
+        cuts = needing(self.names, "attributes")
+        if cuts:
+            check_attributes(cuts, self.extractor)
+        both = [name for name in self.names if metric_of(name).of == "both"]
         if not both:
             return None
         return extract(real, self.extractor, needs_of(both, "real"))
 
     def on_train_begin(self, logs=None):
         """Goes on with what the folder holds of before this step."""
+        of_generator = needing(self.names, "generator")
+        if of_generator and not self._points:
+            check_latents(of_generator, self.model.published, self.extractor)
         step, path = int(self.model.step.numpy()), self.folder / "records.json"
-        kept = records.load(path) if path.is_file() else []
-        self._records = [r for r in kept if _step_of(r) <= step]
+        before = records.load(path) if path.is_file() else []
+        self._records = [record for record in before if _step_of(record) <= step]
         self._last = int(self.model.images_seen.numpy())
         self._best = None
         for record in self._of_deciding():
@@ -178,7 +198,7 @@ class EvaluateEvery(keras.callbacks.Callback):
 
     def _of_deciding(self):
         """Records of the metric that decides, whatever the feature network."""
-        return [r for r in self._records if f"{r.metric}-".startswith(f"{self.deciding}-")]
+        return [record for record in self._records if is_of(record, self.deciding)]
 
     def on_epoch_end(self, epoch, logs=None):
         seen = int(self.model.images_seen.numpy())
@@ -192,26 +212,27 @@ class EvaluateEvery(keras.callbacks.Callback):
     def measure(self) -> list[records.Record]:
         """Measures at this moment, and keeps the model if it is the best so far."""
         generator = self.model.published
-        stream = samples(generator, self.count, seed=self.seed)
+        stream = self.model.samples(self.count, seed=self.seed)
         about = {
             "model": f"step {int(self.model.step.numpy())}",
-            "ema": generator is not self.model.generator,
+            "ema": any(average is generator for average, _ in self.model.averaged()),
             "seed": self.seed,
-            "labels": "in turn" if generator.num_classes else None,
+            "labels": "in turn" if generator.conditional else None,
             **self.about,
         }
         if self._points:
-            found = evaluate_points(stream, self._real, self.names, **about)
+            measured = evaluate_points(stream, self._real, self.names, **about)
         else:
             about |= {"extractor": self.extractor, "options": self.options}
-            found = evaluate(stream, self._real, self.names, **about)
-        self._records += found
+            about |= {"generator": generator, "n_fake": self.count}
+            measured = evaluate(stream, self._real, self.names, **about)
+        self._records += measured
         records.save(self.folder / "records.json", self._records)
-        deciding = found[self.names.index(self.deciding)]
+        deciding = measured[self.names.index(self.deciding)]
         if records.is_better(deciding, self._best):
             self._best = deciding
             self._keep()
-        return found
+        return measured
 
     def _keep(self):
         from ganzoo.hub import store
@@ -221,3 +242,28 @@ class EvaluateEvery(keras.callbacks.Callback):
 
 def _step_of(record):
     return int(record.model.rpartition(" ")[2])
+
+
+def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **options):
+    """A callback that measures a training like `ganzoo.measure.measure`, and keeps its best model.
+
+    Args:
+        dataset: `ganzoo.data.Dataset` that is trained on.
+        names, folder: as in `EvaluateEvery`.
+        count: int > 0. Samples and real images. Defaults to 10,000.
+        **options: of `EvaluateEvery`.
+    Returns: `EvaluateEvery`.
+    Raises: as `measure`.
+    """
+    if dataset.is_mixture:
+        return EvaluateEvery(dataset.mixture(), names, folder, count=count, **options)
+    names = checked_names(names)
+    dataset = of_split(dataset, None, data_dir)
+    real = limited(
+        real_images(dataset, data_dir, names),
+        min(count, data.count(dataset, data_dir=data_dir)),
+        "real",
+    )
+    about = {"extractor": extractor_for(names, features_of(dataset)), "count": count, **options}
+    about |= {"data": describe(dataset), "split": dataset.split}
+    return EvaluateEvery(real, names, folder, **about)

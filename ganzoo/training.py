@@ -138,9 +138,7 @@ def _measured(recipe, folder, data_dir):
     """What measures the recipe's metrics after every epoch, on as many images as `measure`."""
     if not recipe.metrics:
         return []
-    from ganzoo import measure
-
-    return [measure.watch(recipe.dataset, recipe.metrics, folder, data_dir=data_dir)]
+    return [callbacks.watch(recipe.dataset, recipe.metrics, folder, data_dir=data_dir)]
 
 
 def _callbacks(folder, tensorboard):

@@ -60,12 +60,13 @@ EAGER = {
     "fetch": "errors files resources fetch",
     "hub": "addresses errors families fetch hub origin resources",
     "metrics": f"{KERAS} errors fetch generator hub metrics addresses resources",
+    "metrics.protocol": "data errors metrics",
     # the run, and the command line
     "callbacks": f"{KERAS} data generator metrics pictures",
     "cli": "click errors fetch hub cli.editing cli.measure cli.models cli.options cli.publish "
     "cli.train cli.use metrics.names",
     "cli.demonstration": f"{KERAS} data hub pictures resources",
-    "measure": "numpy errors fetch hub metrics",
+    "measure": "numpy callbacks data errors fetch hub metrics recipe",
     "recipe": "data errors gan resources training",
     "training": f"{KERAS} callbacks data errors gan hub.store pictures resources",
     "__main__": "cli",
@@ -81,7 +82,6 @@ AT_CALL = {
     "files": "filelock",
     "gan": "hub.publish",
     "hub": f"{KERAS} checkpoints convert huggingface_hub ml_dtypes pictures safetensors",
-    "measure": "data generator metrics recipe",
     "metrics": "checkpoints convert data safetensors scipy sklearn PIL matplotlib",
 }
 UP = ("gan", "hub.publish")  # the only way up: `save_pretrained`, `push_to_hub`

@@ -8,10 +8,12 @@ import tensorflow as tf
 import ganzoo
 from ganzoo import callbacks
 from ganzoo.data import ring
+from ganzoo.errors import GanzooError, MeasureError
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.vanilla_gan import VanillaGAN
 from ganzoo.metrics import records
 from ganzoo.metrics.arrays import MetricError
+from ganzoo.metrics.classifier import Classifier, ClassifierExtractor
 from ganzoo.metrics.features import Outputs
 
 
@@ -123,7 +125,7 @@ def test_the_best_model_is_that_of_the_metric(tmp_path, monkeypatch):
     monkeypatch.setattr(
         callbacks,
         "evaluate",
-        lambda *_, extractor, options, **about: [
+        lambda *_, extractor, options, generator, **about: [
             records.Record(metric=f"{name}-mean", value=next(values), better=better, **about)
             if name == "fid"
             else records.Record(metric=f"{name}-mean", value=0.5, better=better, **about)
@@ -160,6 +162,44 @@ def test_a_resumed_training_goes_on_with_the_best(tmp_path):
     found = records.load(tmp_path / "records.json")
     assert [r.model for r in found][::2] == ["step 3", "step 6", "step 9"]
     assert watcher._best.value == min(r.value for r in found if r.metric == "fid-mean")
+
+
+def of_attributes():
+    gan = CGAN(8, 4, 4, networks="conv", num_classes=0, num_attributes=3)
+    gan.compile()
+    classifier = Classifier(8, 1, 2, widths=(4, 6))
+    return gan, ClassifierExtractor(classifier, "6" * 64, "tiny", ("dark", "round"))
+
+
+def test_attributes_and_latents_are_measured_in_training(tmp_path):
+    gan, extractor = of_attributes()
+    names = ["linear_separability_z", "fid"]
+    watcher = callbacks.EvaluateEvery(REALS, names, tmp_path, extractor=extractor, count=40)
+    labels = np.eye(3, dtype="float32")[LABELS]
+    logs = gan.fit(
+        REALS, labels, batch_size=20, epochs=2, callbacks=[watcher], verbose=0
+    ).history
+    measured = records.load(tmp_path / "records.json")
+    assert [r.metric for r in measured[:2]] == ["linear-separability-z-tiny", "fid-tiny"]
+    assert [r.n_fake for r in measured] == [40] * 4
+    assert {r.labels for r in measured} == {"in turn"}
+    assert watcher._best.metric == "linear-separability-z-tiny" and len(logs["fid-tiny"]) == 2
+    assert (tmp_path / "best" / "model.safetensors").is_file()
+
+
+def test_a_space_that_is_not_there_is_refused_before_the_first_step(tmp_path):
+    gan, extractor = of_attributes()
+    labels = np.eye(3, dtype="float32")[LABELS]
+    for name, error in (
+        ("linear-separability-w", "has no w"),
+        ("ppl-stylegan-wend", "no space w"),
+    ):
+        watcher = callbacks.EvaluateEvery(REALS, [name], tmp_path, extractor=extractor)
+        with pytest.raises(GanzooError, match=error):
+            gan.fit(REALS, labels, batch_size=20, callbacks=[watcher], verbose=0)
+    assert int(gan.step.numpy()) == 0
+    with pytest.raises(MeasureError, match="classifier of attributes.*'mean'"):
+        callbacks.EvaluateEvery(REALS, ["linear-separability-z"], tmp_path, extractor=Mean())
 
 
 def test_points_are_measured_by_their_mixture(tmp_path):

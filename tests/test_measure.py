@@ -103,11 +103,29 @@ def test_separability_needs_attributes_and_w(faces, home):
         measure.measure(faces, metrics=["ppl-torch-fidelity-zend-avatars"], count=10)
 
 
+def test_attributes_are_measured_in_turn(home):
+    from ganzoo import pictures
+
+    gan = CGAN(16, 4, 4, networks="conv", num_classes=0, num_attributes=3)
+    gan.save(home / "attributes.keras")
+    model, folder = str(home / "attributes.keras"), home / "gray"
+    for number, image in enumerate(np.random.RandomState(0).randint(0, 256, (5, 16, 16, 1))):
+        pictures.write_grid(folder / f"{number}.png", image[np.newaxis].astype("uint8"))
+    [record] = measure.measure(model, metrics="swd", count=6, dataset=folder)
+    assert (record.labels, record.n_fake, record.n_real) == ("in turn", 6, 5)
+    picture, matches = measure.neighbours(
+        model, count=3, nearest=2, space="pixels", dataset=folder
+    )
+    assert picture.shape == (3 * 16, 3 * 16, 1) and matches.indices.shape == (3, 2)
+    drawn = gan.generate(3, labels=np.eye(3, dtype="float32"), seed=0)
+    np.testing.assert_array_equal(picture[:, :16], drawn.reshape(48, 16, 1))
+
+
 def test_a_folder_of_images_is_a_data_set(home):
-    from ganzoo import callbacks
+    from ganzoo import pictures
 
     for number, image in enumerate(np.random.RandomState(0).randint(0, 256, (5, 70, 64, 3))):
-        callbacks.write_grid(home / "faces" / f"{number}.png", image[np.newaxis].astype("uint8"))
+        pictures.write_grid(home / "faces" / f"{number}.png", image[np.newaxis].astype("uint8"))
     [record] = measure.measure(FACES, metrics=["swd"], count=6, dataset=home / "faces")
     assert record.data == f"{home / 'faces'} crop=square size=(64, 64) channels=3"
     assert (record.n_real, record.n_fake, record.settings["images"]) == (5, 6, 5)

@@ -14,6 +14,8 @@
 | `modes`, `high-quality`, `mode-kl` | samples | higher, higher, lower | class logits |
 | `swd` | both | lower | images |
 | `ms-ssim` | samples | lower | images |
+| `ppl-...` | generator | lower | distances along paths, see `latent_spaces` |
+| `linear-separability-z`, `linear-separability-w` | generator | lower | attributes of images |
 
 The metric of a record is `<name>-<extractor>`, such as `fid-fashion`, where a network is involved.
 Moments are streamed; features, logits and images that a metric needs all at once wait in unnamed
@@ -23,42 +25,39 @@ temporary files, so that memory does not grow with their number.
 import dataclasses
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.errors import MetricError, TooFewSamplesError
 from ganzoo.metrics import (
     fid,
     inception_score,
     kid,
+    latent_spaces,
     mode_coverage,
     ms_ssim,
     precision_recall,
     swd,
 )
-from ganzoo.metrics.arrays import (
-    MetricError,
-    NonFiniteError,
-    Spool,
-    TooFewSamplesError,
-    check_choice,
-    check_count,
-    checked_images,
-)
-from ganzoo.metrics.features import Extractor, Outputs
+from ganzoo.metrics.arrays import check_choice, check_count
+from ganzoo.metrics.features import Extractor
 from ganzoo.metrics.records import Record
-from ganzoo.metrics.statistics import (
-    Key,
-    Statistics,
-    StreamingStatistics,
-    load_statistics,
-    statistics_of,
+from ganzoo.metrics.statistics import Key, Statistics, load_statistics, statistics_of
+from ganzoo.metrics.streams import (  # noqa: F401  (public names)
+    BATCH,
+    OF_NETWORK,
+    Extracted,
+    batches,
+    extract,
+    limited,
+    mirrored,
+    samples,
 )
 
 QUANTISATION = "uint8"
 MIRRORS = ("none", "both")
-BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,9 +67,10 @@ class Metric:
     Args:
         part: str out of `PARTS`: what computes it, once for all of its numbers.
         key: str. Which of the part's numbers.
-        needs: what of a stream: "moments", "features", "logits", "images", "labels".
+        needs: what of a stream: "moments", "features", "logits", "images", "labels"; or
+            "generator", what draws samples, and "attributes", a classifier of these.
         better: "lower" or "higher".
-        of: "both" streams, or "samples" only.
+        of: "both" streams, or "samples" only (also those that it draws itself).
     """
 
     part: str
@@ -98,213 +98,44 @@ METRICS: Mapping[str, Metric] = {
     "mode-kl": _metric("modes", "kl", ("logits",), "lower", "samples"),
     "swd": _metric("swd", "value", ("images",), "lower", "both"),
     "ms-ssim": _metric("ms-ssim", "value", ("images",), "lower", "samples"),
+    latent_spaces.PATH: _metric("ppl", "value", ("generator",), "lower", "samples"),
+    **{
+        name: _metric("separability", name, ("generator", "attributes"), "lower", "samples")
+        for name in latent_spaces.SEPARABILITY
+    },
 }
 OF_POINTS = ("modes", "high-quality", "mode-kl")  # what a mixture of Gaussians has
 
 
 def checked_names(names: Sequence[str]) -> list[str]:
-    """Names of `METRICS`; underscores count as hyphens. Raises: MetricError: for another one."""
+    """Names of `METRICS`, of path lengths in full; underscores count as hyphens.
+
+    Raises: MetricError: for another one. MeasureError: for another path length.
+    """
     if isinstance(names, str):
         names = names.split(",")
-    found = [str(name).strip().replace("_", "-") for name in names]
-    unknown = [name for name in found if name not in METRICS]
-    if unknown or not found:
+    names = [str(name).strip().replace("_", "-") for name in names]
+    paths = [name for name in names if latent_spaces.is_path(name)]
+    unknown = [name for name in names if name not in METRICS and name not in paths]
+    if unknown or not names:
         raise MetricError(
             f"Metrics are names out of {list(METRICS)}. Received: {unknown or 'no name'}"
         )
-    return list(dict.fromkeys(found))
+    for name in paths:
+        latent_spaces.parsed(name)
+    return list(dict.fromkeys(names))
 
 
-# Streams
+def metric_of(name: str) -> Metric:
+    """The metric of a checked name; all path lengths are one."""
+    return METRICS[latent_spaces.PATH if latent_spaces.is_path(name) else name]
 
 
-def samples(generator, count, *, batch_size=BATCH, seed=0, labels=None, **options) -> Iterator:
-    """What a generator draws, as a stream.
-
-    Args:
-        generator: `ganzoo.generator.Generator`.
-        count: int > 0.
-        batch_size: int > 0. Does not change the images.
-        seed: int. Of the latents, see `Generator.latents`.
-        labels: int [count], or float [count, attributes]. Defaults to each class in turn.
-        **options: of `generator.generate`, such as `truncation`.
-    Yields: uint8 [B, H, W, C] (float [B, 2] for points), or (such, labels [B]).
-    """
-    check_count(count, "count")
-    latents = generator.latents(count, seed)
-    if labels is None and generator.num_classes:
-        labels = np.arange(count) % generator.num_classes
-    for start in range(0, count, batch_size):
-        part = slice(start, start + batch_size)
-        given = None if labels is None else labels[part]
-        images = generator.generate(
-            latents=latents[part], labels=given, batch_size=batch_size, **options
-        )
-        yield images if labels is None else (images, given)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Extracted:
-    """What a pass over a stream leaves; `None` for what no metric needed.
-
-    Args:
-        count: int > 0. Images.
-        statistics: `Statistics` of the features.
-        features: `Spool` or array, float32 [count, D].
-        logits: the same, float32 [count, K].
-        images: the same, uint8 [count, H, W, C].
-        labels: the same, [count].
-    """
-
-    count: int
-    statistics: Statistics | None = None
-    features: Spool | np.ndarray | None = None
-    logits: Spool | np.ndarray | None = None
-    images: Spool | np.ndarray | None = None
-    labels: Spool | np.ndarray | None = None
-
-
-def extract(
-    stream: Iterable, extractor: Extractor | None, needs: Iterable[str], *, key=None, progress=None
-) -> Extracted:
-    """One pass over a stream.
-
-    Under a `tf.distribute` strategy with several replicas each of them takes its share of a batch.
-
-    Args:
-        stream: uint8 [N, H, W, C], or an iterable of such batches or of (batch, labels [B]).
-        extractor: `Extractor`; may be `None` if only images are needed.
-        needs: out of "moments", "features", "logits", "images", "labels".
-        key: `Key` for the statistics, or `None`.
-        progress: function of a batch's size, called after each; or `None`.
-    Raises:
-        TooFewSamplesError: the stream is empty, or has one image where moments are needed.
-        NonFiniteError: NaN features, with their number.
-        MetricError: images that are not uint8, of differing sizes, or without labels where needed.
-    """
-    needs = set(needs)
-    network = _network(extractor, needs)
-    moments = StreamingStatistics(extractor.dim) if "moments" in needs else None
-    spools = {need: Spool() for need in needs - {"moments"}}
-    count, size = 0, None
-    for batch in batches(stream):
-        images, labels = batch if isinstance(batch, tuple) else (batch, None)
-        images = checked_images(images, channels=(1, 2, 3, 4) if network is None else (1, 3))
-        size = _one_size(images, size)
-        found = {"images": images, "labels": labels}
-        if network is not None:
-            found["features"], found["logits"] = _finite(network(images), count)
-        if "labels" in needs and labels is None:
-            raise MetricError("A metric within classes needs batches (images, labels).")
-        if moments is not None:
-            moments.update(found["features"])
-        for need, spool in spools.items():
-            spool.append(np.asarray(found[need]))
-        count += len(images)
-        if progress is not None:
-            progress(len(images))
-    if count == 0:
-        raise TooFewSamplesError("The stream of images is empty; nothing came out of it.")
-    statistics = None if moments is None else moments.result(_counted(key, count))
-    return Extracted(count=count, statistics=statistics, **spools)
-
-
-def _one_size(images, size):
-    if size is not None and images.shape[1:] != size:
-        raise MetricError(
-            "Expected images of one size; resize or crop them before measuring, and say how. "
-            f"Received: batches of {size} and {images.shape[1:]}"
-        )
-    return images.shape[1:]
-
-
-def _counted(key, count):
-    return None if key is None else dataclasses.replace(key, count=count)
-
-
-def _finite(outputs, before):
-    bad = ~np.isfinite(outputs.features).all(axis=1)
-    if bad.any():
-        raise NonFiniteError(
-            "The feature network gave NaN or infinite features; look at these images, or stop the "
-            f"training that diverged. Received: {np.count_nonzero(bad)} of {len(bad)} images from "
-            f"number {before + int(bad.argmax())} on"
-        )
-    return outputs
-
-
-def _network(extractor, needs):
-    """The function of a batch, on all replicas; `None` where images are all that is needed."""
-    if not needs & {"moments", "features", "logits"}:
-        return None
-    if extractor is None:
-        raise MetricError(
-            f"{sorted(needs - {'images', 'labels'})} come from a feature network; give "
-            "`extractor=`, such as `ganzoo.metrics.features.extractor('inception')`."
-        )
-    if "logits" in needs and not extractor.classes:
-        raise MetricError(
-            "Scores of classes need a feature network with classes. "
-            f"Received: {extractor.name!r} has none"
-        )
-    strategy = tf.distribute.get_strategy()
-    return _Replicated(extractor, strategy) if strategy.num_replicas_in_sync > 1 else extractor
-
-
-class _Replicated:
-    """An extractor whose batches are shared by the replicas of a strategy."""
-
-    def __init__(self, extractor, strategy):
-        self._strategy = strategy
-        self._run = tf.function(lambda images: strategy.run(extractor.forward, (images,)))
-
-    def __call__(self, images):
-        replicas = self._strategy.num_replicas_in_sync
-        share = -(-len(images) // replicas)
-        places = np.minimum(np.arange(replicas * share), len(images) - 1)  # repeats the last one
-        padded = images[places].reshape(replicas, share, *images.shape[1:])
-        given = self._strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(padded[context.replica_id_in_sync_group])
-        )
-        parts = [self._strategy.experimental_local_results(part) for part in self._run(given)]
-        return Outputs(
-            *(np.concatenate([p.numpy() for p in part])[: len(images)] for part in parts)
-        )
-
-
-def batches(stream) -> Iterable:
-    """A stream as it is, an array [N, ...] in parts."""
-    if not isinstance(stream, np.ndarray):
-        return stream
-    return (stream[start : start + BATCH] for start in range(0, len(stream), BATCH))
-
-
-def limited(stream, count, name) -> Iterator:
-    """The first `count` images of a stream, in batches.
-
-    Raises: TooFewSamplesError: the stream ends before.
-    """
-    left = count
-    for batch in batches(stream):
-        images, labels = batch if isinstance(batch, tuple) else (batch, None)
-        images, left = images[:left], left - len(images[:left])
-        yield images if labels is None else (images, labels[: len(images)])
-        if left == 0:
-            return
-    raise TooFewSamplesError(
-        f"`{name}` has fewer images than asked for; ask for less or take another split. "
-        f"Received: {count - left} of {count} images"
-    )
-
-
-def mirrored(stream) -> Iterator:
-    """Every batch of a stream, followed by its mirror image."""
-    for batch in batches(stream):
-        yield batch
-        if isinstance(batch, tuple):
-            yield batch[0][:, :, ::-1], batch[1]
-        else:
-            yield batch[:, :, ::-1]
+def is_of(record: Record, name: str) -> bool:
+    """Whether a record is of the metric of this name, with whatever feature network."""
+    if latent_spaces.is_path(name):
+        return record.metric == name
+    return record.metric == name or record.metric.startswith(f"{name}-")
 
 
 # Metrics
@@ -419,24 +250,45 @@ PARTS: Mapping[str, Callable] = {
     "prdc-5": _prdc(5),
     "swd": _swd,
 }
+PARTS_OF_GENERATOR: Mapping[str, Callable] = {
+    "ppl": latent_spaces.path_lengths,
+    "separability": latent_spaces.separabilities,
+}
 
 
 def needs_of(names: Sequence[str], side: str) -> set[str]:
     """What `extract` has to keep of the "real" or "fake" stream for the metrics."""
-    wanted = [METRICS[name] for name in names]
-    return {
-        need for metric in wanted if side == "fake" or metric.of == "both" for need in metric.needs
+    metrics = [metric_of(name) for name in names]
+    needs = {
+        need
+        for metric in metrics
+        if side == "fake" or metric.of == "both"
+        for need in metric.needs
     }
+    return needs - {"generator", "attributes"}
+
+
+def needs_features(names: Sequence[str]) -> bool:
+    """Whether a metric takes a feature network (path lengths bring their own)."""
+    return any({*OF_NETWORK, "attributes"} & {*metric_of(name).needs} for name in names)
+
+
+def needing(names: Sequence[str], need: str) -> list[str]:
+    """Those of the names whose metric has the need."""
+    return [name for name in names if need in metric_of(name).needs]
 
 
 def evaluate(
-    fake: Iterable,
+    fake: Iterable | None,
     real: Iterable | Extracted | Statistics | None,
     names: Sequence[str],
     *,
     extractor: Extractor | None = None,
     options: Mapping[str, Mapping] | None = None,
+    generator=None,
     n_real: int | None = None,
+    n_fake: int | None = None,
+    batch_size: int = BATCH,
     mirror: str = "none",
     cache_dir=None,
     progress: Callable[[str, int], None] | None = None,
@@ -445,24 +297,28 @@ def evaluate(
     """Measures samples against real images; every stream is read once.
 
     Args:
-        fake: uint8 [N, H, W, C], or an iterable of such batches or of (batch, labels [B]); see
-            `samples`.
+        fake: uint8 [N, H, W, C], or an iterable of such batches or of (batch, labels); see
+            `samples`. Not read where all metrics are of the generator.
         real: the same of real images; what `extract` or a cache kept of them; `Statistics` (also
             imported ones) where `fid` is all that is asked; `None` for metrics of samples only.
         names: out of `METRICS`; "fid" becomes the record "fid-<extractor>".
         extractor: `Extractor`. May be `None` for metrics of images.
         options: per name, arguments of the metric's function: `{"kid": {"subsets": 50}}`.
+        generator: `ganzoo.generator.Generator` that the samples are of, for metrics of its latents.
         n_real: int > 0 or `None`. Only so many real images. Defaults to `None`, all.
+        n_fake: the same of samples; also how many metrics of the generator draw.
+        batch_size: int > 0. Of what these draw. Defaults to 64.
         mirror: "none", or "both": every real image and its mirror image.
         cache_dir: folder or `None`. Where statistics of the reals are kept, under a key of network,
             resizer, quantisation, data, split, mirror and number; needs `data`, `split`, `n_real`.
         progress: function of ("real" or "fake", images), called after each batch; or `None`.
-        **about: further fields of `Record`: model, weights, data, split, truncation, ema, seed,
-            labels, command.
+        **about: further fields of `Record`: model, weights, data, split, truncation, ema,
+            seed (also of what metrics of the generator draw), labels, command.
     Returns: list of `Record`, in the order of `names`.
     Raises:
         TooFewSamplesError, NonFiniteError, UnlikeStatisticsError, MetricError: as `extract` and the
-            metrics.
+            metrics. MeasureError: an unknown path length; separability without a classifier of
+            attributes, or in a w that the generator has not.
     Example:
         >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), "uint8")
         >>> [record] = evaluate([images], None, ["ms-ssim"], options={"ms-ssim": {"pairs": 6}})
@@ -470,28 +326,91 @@ def evaluate(
     names = checked_names(names)
     options = _checked_options(options or {}, names)
     check_choice(mirror, "mirror", MIRRORS)
+    of_generator = needing(names, "generator")
+    if of_generator:
+        check_latents(of_generator, generator, extractor)
+    records, of_streams = {}, [name for name in names if name not in of_generator]
+    if of_streams:
+        sides = _sides(
+            fake, real, of_streams, extractor, n_real, n_fake, mirror, cache_dir, progress, about
+        )
+        records = _of_streams(of_streams, options, extractor, *sides, {**about, "mirror": mirror})
+        n_fake = sides[0].count
+    if of_generator:
+        source = _source(of_generator, generator, n_fake, batch_size, extractor, about)
+        records |= _of_generator(of_generator, source, about)
+    return [records[name] for name in names]
+
+
+def check_latents(names, generator, extractor):
+    """Raises unless metrics of the generator have what they need.
+
+    Raises: MetricError, MeasureError: as `latent_spaces.check_generator` and `check_attributes`.
+    """
+    cuts = needing(names, "attributes")
+    if cuts:
+        latent_spaces.check_attributes(cuts, extractor)
+    latent_spaces.check_generator(names, generator)
+
+
+def _checked_options(options, names):
+    """Options by name; names of one part share theirs."""
+    names = [name for name in names if name not in needing(names, "generator")]
+    unknown = sorted(set(options) - set(names))
+    if unknown:
+        raise MetricError(f"`options` are for the metrics {names}. Received: {unknown}")
+    shared = {METRICS[name].part: given for name, given in options.items()}
+    return {n: shared[METRICS[n].part] for n in names if METRICS[n].part in shared}
+
+
+def _sides(
+    fake, real, names, extractor, n_real, n_fake, mirror, cache_dir, progress, about
+):
+    """What is kept of the samples, and of the real images (`None` where no metric needs them)."""
     both = [name for name in names if METRICS[name].of == "both"]
     if both and real is None:
         raise MetricError(f"{both} compare with real images; give `real`, or leave them out.")
     reals = None
     if both:
         reals = _reals(real, both, extractor, n_real, mirror, cache_dir, progress, about)
+    fake = fake if n_fake is None else limited(fake, n_fake, "fake")
     drawn = extract(fake, extractor, needs_of(names, "fake"), progress=_of("fake", progress))
-    drawn = _keyed_like(drawn, reals, extractor)
+    return _keyed_like(drawn, reals, extractor), reals
+
+
+def _of_streams(names, options, extractor, drawn, reals, about):
+    """Records by name."""
     parts = {METRICS[name].part: options.get(name, {}) for name in names}
-    found = {part: PARTS[part](reals, drawn, given) for part, given in parts.items()}
-    return [
-        _record(name, found, extractor, drawn, reals, {**about, "mirror": mirror}) for name in names
-    ]
+    values = {part: PARTS[part](reals, drawn, given) for part, given in parts.items()}
+    return {name: _record(name, values, extractor, drawn, reals, about) for name in names}
 
 
-def _checked_options(options, names):
-    """Options by name; names of one part share theirs."""
-    unknown = sorted(set(options) - set(names))
-    if unknown:
-        raise MetricError(f"`options` are for the metrics {names}. Received: {unknown}")
-    shared = {METRICS[name].part: given for name, given in options.items()}
-    return {n: shared[METRICS[n].part] for n in names if METRICS[n].part in shared}
+def _source(names, generator, count, batch_size, extractor, about):
+    if count is None:
+        raise MetricError(f"{names} draw samples themselves; say with `n_fake` how many.")
+    check_count(count, "n_fake")
+    check_count(batch_size, "batch_size")
+    return latent_spaces.Source(
+        generator=generator,
+        count=count,
+        seed=about.get("seed") or 0,
+        batch_size=batch_size,
+        extractor=extractor,
+    )
+
+
+def _of_generator(names, source, about):
+    """Records by name of what is drawn from the generator: no reals, no truncation."""
+    about = {
+        **about, "seed": source.seed, "n_fake": source.count, "truncation": None, "data": None,
+        "split": None,
+    }
+    records = {}
+    for part, measure in PARTS_OF_GENERATOR.items():
+        same = [name for name in names if metric_of(name).part == part]
+        for name, fields in zip(same, measure(source, same) if same else (), strict=True):
+            records[name] = Record(better=metric_of(name).better, **fields, **about)
+    return records
 
 
 def _of(side, progress):
@@ -504,8 +423,8 @@ def _reals(real, names, extractor, n_real, mirror, cache_dir, progress, about):
     if isinstance(real, Statistics):
         real = Extracted(count=real.count or 0, statistics=real)
     if isinstance(real, Extracted):
-        kept = {"moments": "statistics"}
-        missing = [n for n in sorted(needs) if vars(real)[kept.get(n, n)] is None]
+        fields = {"moments": "statistics"}
+        missing = [n for n in sorted(needs) if vars(real)[fields.get(n, n)] is None]
         if missing:
             raise MetricError(
                 f"{names} need {missing} of the real images; give the images themselves."
@@ -518,10 +437,10 @@ def _reals(real, names, extractor, n_real, mirror, cache_dir, progress, about):
         return Extracted(count=statistics.count, statistics=statistics)
     stream = real if n_real is None else limited(real, n_real, "real")
     stream = mirrored(stream) if mirror == "both" else stream
-    found = extract(stream, extractor, needs, key=key, progress=_of("real", progress))
-    if file is not None and found.statistics is not None:
-        found.statistics.save(file)
-    return found
+    reals = extract(stream, extractor, needs, key=key, progress=_of("real", progress))
+    if file is not None and reals.statistics is not None:
+        reals.statistics.save(file)
+    return reals
 
 
 def _key(extractor, needs, n_real, mirror, about):
@@ -557,9 +476,9 @@ def _keyed_like(drawn, reals, extractor):
     return dataclasses.replace(drawn, statistics=dataclasses.replace(drawn.statistics, key=key))
 
 
-def _record(name, found, extractor, drawn, reals, about):
+def _record(name, values, extractor, drawn, reals, about):
     metric = METRICS[name]
-    value = found[metric.part][metric.key]
+    value = values[metric.part][metric.key]
     of_network = metric.needs != ("images",)
     of_both = metric.of == "both"
     about = {**about, "mirror": about["mirror"] if of_both else None}
@@ -598,8 +517,8 @@ def evaluate_points(points, mixture, names=OF_POINTS, **about) -> list[Record]:
     drawn = list(itertools.chain.from_iterable(points))
     if not drawn:
         raise TooFewSamplesError("The stream of points is empty; nothing came out of it.")
-    found = mode_coverage.mixture_coverage(np.stack(drawn), mixture)
-    values = _of_coverage(found, {"mixture": mixture.get_config()})
+    coverage = mode_coverage.mixture_coverage(np.stack(drawn), mixture)
+    values = _of_coverage(coverage, {"mixture": mixture.get_config()})
     about = {**about, "data": None, "split": None}
     return [
         Record(

@@ -12,6 +12,7 @@ import numpy as np
 from ganzoo.errors import MetricError
 from ganzoo.generator import StyleGenerator
 from ganzoo.metrics.arrays import check_choice, check_count, checked_features
+from ganzoo.metrics.streams import at_random
 
 EPSILON = 1e-4  # StyleGAN and torch-fidelity
 TINY = 1e-7  # torch-fidelity: of lengths, and of 1 - |cosine|, below which slerp becomes lerp
@@ -172,7 +173,7 @@ def perceptual_path_length(
 
     Args:
         generator: `ganzoo.generator.Generator` with normal latents, for "w" a `StyleGenerator`.
-            Classes are drawn at random, one for both ends.
+            Classes or attributes are drawn at random, one for both ends.
         similarity: function of two float32 [B, H, W, C] in about [0, 255] to distances [B] with an
             attribute `resizer`; `features.similarity("vgg", resizer=PROTOCOLS[reference].resizer)`.
         space: "z", or "w": the space of the path.
@@ -207,11 +208,7 @@ def perceptual_path_length(
             f"{reference!r} brings images through {protocol.resizer!r}; build `similarity` with "
             f"`resizer={protocol.resizer!r}`. Received: resizer={similarity.resizer!r}"
         )
-    if space == "w" and not isinstance(generator, StyleGenerator):
-        raise MetricError(
-            f"{type(generator).__name__} has no space w; measure with space='z'. "
-            "Received: space='w'"
-        )
+    check_space(generator, space)
     random = np.random.RandomState(seed)
     distances = np.empty(samples)
     for start in range(0, samples, batch_size):
@@ -222,13 +219,21 @@ def perceptual_path_length(
     return path_length(distances, epsilon=epsilon)
 
 
+def check_space(generator, space):
+    """Raises MetricError if paths are to lie in w and the generator has none."""
+    if space == "w" and not isinstance(generator, StyleGenerator):
+        raise MetricError(
+            f"{type(generator).__name__} has no space w; measure with space='z'. "
+            "Received: space='w'"
+        )
+
+
 def _ends(generator, random, size, space, sampling, protocol, epsilon):
     """Images in about [0, 255] of `size` paths at t, and at t + epsilon."""
     latents = random.randn(size, 2, generator.latent_dim).astype(np.float32)
     t = random.uniform(size=(size, 1)) if sampling == "full" else np.zeros((size, 1))
-    seed, labels = int(random.randint(1 << 31)), None
-    if generator.num_classes:
-        labels = random.randint(0, generator.num_classes, size).astype("int32")
+    seed = int(random.randint(1 << 31))
+    labels = at_random(generator, size, random)
     draw = _style_images if isinstance(generator, StyleGenerator) else _images
     ends = latents[:, 0], latents[:, 1]
     if space == "z":

@@ -15,17 +15,16 @@ from ganzoo.errors import (
     TooFewSamplesError,
     UnlikeStatisticsError,
 )
-from ganzoo.families.cgan import CGAN
 from ganzoo.metrics import evaluate as evaluation
 from ganzoo.metrics.evaluate import (
     METRICS,
     PARTS,
+    PARTS_OF_GENERATOR,
     evaluate,
     evaluate_points,
     extract,
     limited,
     mirrored,
-    samples,
 )
 from ganzoo.metrics.features import Outputs
 from ganzoo.metrics.fid import frechet_distance
@@ -73,7 +72,7 @@ def stream(count, seed, *, batch=50, low=0, labelled=False):
 
 
 ABOUT = {"data": "noise", "split": "test", "model": "m", "seed": 3}
-NAMES = [name for name in METRICS if METRICS[name].needs != ("images",)]
+NAMES = [name for name in METRICS if evaluation.OF_NETWORK & {*METRICS[name].needs}]
 SMALL = {"kid": {"subset_size": 100}}
 
 
@@ -115,7 +114,7 @@ def test_records_say_how_they_were_measured(measured):
 
 
 def test_every_metric_has_a_part():
-    assert {metric.part for metric in METRICS.values()} == set(PARTS)
+    assert {metric.part for metric in METRICS.values()} == {*PARTS, *PARTS_OF_GENERATOR}
     assert all(name in evaluation.__doc__ for name in METRICS)
 
 
@@ -235,15 +234,6 @@ def test_what_was_extracted_is_used_again():
 
 
 # Streams
-
-
-def test_samples_do_not_depend_on_the_batch_size():
-    gan = CGAN(8, 4, 4, num_classes=3)
-    few, many = (
-        [*zip(*samples(gan.generator, 10, batch_size=size, seed=7))] for size in (3, 10)
-    )
-    np.testing.assert_array_equal(np.concatenate(few[1]), np.arange(10) % 3)
-    np.testing.assert_array_equal(np.concatenate(few[0]), np.concatenate(many[0]))
 
 
 def test_a_limit_cuts_a_batch_and_demands_its_number():

@@ -1,0 +1,93 @@
+"""Which data and which feature network belong to a model: what makes its numbers comparable."""
+
+import dataclasses
+import pathlib
+
+from ganzoo import data
+from ganzoo.data import Dataset
+from ganzoo.errors import MeasureError
+from ganzoo.metrics import features
+from ganzoo.metrics.classifier import load_classifier
+from ganzoo.metrics.evaluate import needing, needs_features
+from ganzoo.metrics.latent_spaces import check_attributes
+from ganzoo.metrics.names import CLASSIFIERS, FEATURES
+
+COUNT = 10_000  # samples, and real images where there are as many
+# How manifest rows call data sets that TFDS has under one name, at the model's own size.
+TFDS_NAMES = {"CIFAR-10": "cifar10", "Fashion-MNIST": "fashion_mnist", "MNIST": "mnist"}
+
+
+# Feature networks
+
+
+def features_of(dataset) -> str:
+    """Name of the data set's own classifier where one of the model's size is shipped."""
+    name = None if dataset is None else dataset.name
+    return CLASSIFIERS.get(name, "inception")
+
+
+def load_features(name, weights=None):
+    """The `Extractor` of a name in `FEATURES`.
+
+    Args: weights: local file of the Inception weights, or `None` for the published ones.
+    Raises: MeasureError: another name; else as `ganzoo.metrics.features.extractor`.
+    """
+    if name not in FEATURES:
+        raise MeasureError(f"`features` is one of {FEATURES}. Received: features={name!r}")
+    if name in CLASSIFIERS.values():
+        return load_classifier(name)
+    return features.extractor(name, weights=weights or features.PUBLISHED)
+
+
+def extractor_for(names, name, weights=None):
+    """`load_features` if one of the metrics takes a feature network, else `None`.
+
+    Raises: MeasureError: also where a classifier of attributes is needed and this is none.
+    """
+    cuts = needing(names, "attributes")
+    if cuts and name not in CLASSIFIERS.values():
+        check_attributes(cuts, None, name)  # before anything is fetched
+    return load_features(name, weights) if needs_features(names) else None
+
+
+# Data
+
+
+def at_size_of(name, generator) -> Dataset:
+    """A TFDS name or a folder at the size of what the generator draws."""
+    height, width, channels = generator.sample_shape
+    kind = {"name": "folder", "folder": name} if pathlib.Path(name).is_dir() else {"name": name}
+    crop = "square" if height == width else None
+    return Dataset(**kind, crop=crop, size=(height, width), channels=channels)
+
+
+def of_split(dataset, split, data_dir) -> Dataset:
+    """The data set with the split to measure against: the given one, "test", or its own.
+
+    Raises: MeasureError: a split of a folder.
+    """
+    if dataset.name == "folder":
+        if split is not None:
+            raise MeasureError(f"A folder has no splits. Received: split={split!r}")
+        return dataset
+    if split is None and "test" in data.splits(dataset, data_dir=data_dir):
+        split = "test"
+    if split in (None, dataset.split):
+        return dataset
+    return dataclasses.replace(dataset, split=split, limit=None)  # `limit` is of the training
+
+
+def real_images(dataset, data_dir, names):
+    """The stream of the data set that the metrics need: images, with labels where one does."""
+    if not needing(names, "labels"):
+        return data.images(dataset, data_dir=data_dir)
+    if dataset.label is None:
+        dataset = dataclasses.replace(dataset, label="label")
+    return data.labelled_images(dataset, data_dir=data_dir)
+
+
+def describe(dataset) -> str:
+    """The data set's name and what was done to its images, for a record: `celeb_a crop=108
+    size=64`.
+    """
+    return dataset.describe()
