@@ -139,7 +139,8 @@ class EvaluateEvery(keras.callbacks.Callback):
         best: the metric that decides. Defaults to the first of `names`.
         seed: int. Of the latents, the same each time.
         options: see `evaluate`.
-        **about: further fields of the records, such as `data` and `split`.
+        **about: further fields of the records, such as `data` and `split`; `model` defaults to the
+            folder's name.
     Raises: MetricError: an unknown metric, or one that needs what is not given; when training
         begins, also one of a space that the generator has not. MeasureError: as `evaluate`.
     """
@@ -214,7 +215,8 @@ class EvaluateEvery(keras.callbacks.Callback):
         generator = self.model.published
         stream = self.model.samples(self.count, seed=self.seed)
         about = {
-            "model": f"step {int(self.model.step.numpy())}",
+            "model": self.folder.resolve().name,
+            "step": int(self.model.step.numpy()),
             "ema": any(average is generator for average, _ in self.model.averaged()),
             "seed": self.seed,
             "labels": "in turn" if generator.conditional else None,
@@ -241,7 +243,8 @@ class EvaluateEvery(keras.callbacks.Callback):
 
 
 def _step_of(record):
-    return int(record.model.rpartition(" ")[2])
+    """The step of a record; older files have it in the model's name, as "step 4000"."""
+    return int(record.model.rpartition(" ")[2]) if record.step is None else record.step
 
 
 def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **options):

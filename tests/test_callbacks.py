@@ -1,5 +1,7 @@
 """ganzoo.callbacks: grids of the same latents, the first NaN ends a training, the best is kept."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -113,7 +115,8 @@ def test_metrics_join_the_logs_and_the_records(tmp_path):
     gan = conditional()
     history = fit(gan, watch(tmp_path), keras.callbacks.CSVLogger(tmp_path / "log.csv")).history
     found = records.load(tmp_path / "records.json")
-    assert [r.model for r in found] == ["step 3"] * 2 + ["step 6"] * 2
+    assert [r.step for r in found] == [3, 3, 6, 6]
+    assert {r.model for r in found} == {tmp_path.name}
     assert history["fid-mean"] == [r.value for r in found if r.metric == "fid-mean"]
     assert "coverage-mean" in (tmp_path / "log.csv").read_text().splitlines()[0]
     assert found[0].ema and found[0].labels == "in turn" and found[0].n_fake == 40
@@ -146,8 +149,8 @@ def test_the_best_model_is_that_of_the_metric(tmp_path, monkeypatch):
 
 def test_measurements_wait_for_their_images(tmp_path):
     fit(conditional(), watch(tmp_path, every_images=120), epochs=5)
-    steps = [r.model for r in records.load(tmp_path / "records.json")][::2]
-    assert steps == ["step 3", "step 9", "step 15"]
+    steps = [r.step for r in records.load(tmp_path / "records.json")][::2]
+    assert steps == [3, 9, 15]
 
 
 def test_a_resumed_training_goes_on_with_the_best(tmp_path):
@@ -160,8 +163,25 @@ def test_a_resumed_training_goes_on_with_the_best(tmp_path):
     watcher = watch(tmp_path)
     fit(again, watcher, epochs=1)
     found = records.load(tmp_path / "records.json")
-    assert [r.model for r in found][::2] == ["step 3", "step 6", "step 9"]
+    assert [r.step for r in found][::2] == [3, 6, 9]
     assert watcher._best.value == min(r.value for r in found if r.metric == "fid-mean")
+
+
+def test_older_records_say_their_step_in_the_name(tmp_path):
+    gan = conditional()
+    fit(gan, watch(tmp_path), epochs=2)
+    older = [
+        dataclasses.replace(record, model=f"step {record.step}", step=None)
+        for record in records.load(tmp_path / "records.json")
+    ]
+    records.save(tmp_path / "records.json", older)
+    assert '"step"' not in (tmp_path / "records.json").read_text()
+    fit(gan, watch(tmp_path), epochs=1)
+    measured = records.load(tmp_path / "records.json")
+    assert measured[:4] == older and [r.step for r in measured[4:]] == [9, 9]
+    again = conditional()  # at step 0: nothing of it counts
+    fit(again, watch(tmp_path), epochs=1)
+    assert [r.step for r in records.load(tmp_path / "records.json")] == [3, 3]
 
 
 def of_attributes():

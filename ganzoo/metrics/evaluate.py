@@ -312,7 +312,7 @@ def evaluate(
         cache_dir: folder or `None`. Where statistics of the reals are kept, under a key of network,
             resizer, quantisation, data, split, mirror and number; needs `data`, `split`, `n_real`.
         progress: function of ("real" or "fake", images), called after each batch; or `None`.
-        **about: further fields of `Record`: model, weights, data, split, truncation, ema,
+        **about: further fields of `Record`: model, step, weights, data, split, truncation, ema,
             seed (also of what metrics of the generator draw), labels, command.
     Returns: list of `Record`, in the order of `names`.
     Raises:

@@ -62,6 +62,7 @@ class Record:
         labels: str or `None`. How classes were drawn: `"in turn"`; `None`: unconditional.
         settings: dict. Arguments of the metric, defaults included.
         model: str. What drew the samples.
+        step: int >= 0 or `None`. Of its training, while that goes on.
         weights: str or `None`. sha256 of its file.
         versions: dict of package to version.
         command: str or `None`. What measures it again.
@@ -87,6 +88,7 @@ class Record:
     labels: str | None = None
     settings: dict = dataclasses.field(default_factory=dict)
     model: str = "unnamed"
+    step: int | None = None
     weights: str | None = None
     versions: dict = dataclasses.field(default_factory=lambda: versions())
     command: str | None = None
@@ -105,8 +107,9 @@ class Record:
         return {field: getattr(self, field) for field in PROTOCOL}
 
     def json(self) -> dict:
-        """All fields as JSON takes them."""
-        return dataclasses.asdict(self)
+        """All fields as JSON takes them, without a step that there is none of."""
+        fields = dataclasses.asdict(self)
+        return {k: v for k, v in fields.items() if k != "step" or v is not None}
 
 
 def versions() -> dict[str, str]:
@@ -237,8 +240,9 @@ def comparison(records: Iterable[Record], *, varying: Sequence[str] = ()) -> str
 
 
 def _name(record, varying):
+    step = [] if record.step is None else [f"step {record.step}"]
     values = [f"{field}={getattr(record, field)}" for field in varying]
-    return " ".join([record.model, *values])
+    return " ".join([record.model, *step, *values])
 
 
 def plot(path, records: Iterable[Record], *, varying: Sequence[str] = ()) -> pathlib.Path:

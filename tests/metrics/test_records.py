@@ -164,6 +164,16 @@ def test_what_varies_is_told_beside_the_model():
     assert "sngan truncation=0.5" in text and "sngan truncation=0.7" in text
 
 
+def test_a_step_of_training_is_told_beside_the_model():
+    ranking = records.comparison([record(2.0, step=40), record(1.0, step=80)])
+    assert [" ".join(line.split()[:3]) for line in ranking.splitlines()[1:3]] == [
+        "sngan step 80",
+        "sngan step 40",
+    ]
+    check_alike([record(step=40), record(step=80), record()])
+    assert record(step=40).json()["step"] == 40 and "step" not in record().json()
+
+
 def test_a_plot_is_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     path = records.plot(tmp_path / "p.png", [record(), record(2.0, model="b")])
