@@ -28,8 +28,11 @@ from ganzoo.metrics.protocol import (
     describe,
     extractor_for,
     features_of,
+    inputs_of,
+    mixture_of,
     of_split,
     real_images,
+    split_of,
 )
 from ganzoo.metrics.streams import extract, limited
 from ganzoo.pictures import (  # noqa: F401  (public names)
@@ -138,6 +141,8 @@ class EvaluateEvery(keras.callbacks.Callback):
             come at the end of an epoch; the first one has one. Defaults to `None`, every epoch.
         best: the metric that decides. Defaults to the first of `names`.
         seed: int. Of the latents, the same each time.
+        given: function without arguments, or `None`. What the samples are made of, see
+            `GAN.samples`: for a translator batches of images.
         options: see `evaluate`.
         **about: further fields of the records, such as `data` and `split`; `model` defaults to the
             folder's name.
@@ -156,6 +161,7 @@ class EvaluateEvery(keras.callbacks.Callback):
         every_images=None,
         best=None,
         seed=0,
+        given=None,
         options=None,
         **about,
     ):
@@ -168,7 +174,7 @@ class EvaluateEvery(keras.callbacks.Callback):
             )
         self.folder = pathlib.Path(folder)
         self.extractor, self.count, self.every_images = extractor, count, every_images
-        self.seed, self.options, self.about = seed, options, about
+        self.seed, self.given, self.options, self.about = seed, given, options, about
         self._points = isinstance(real, Mixture)
         self._real = real if self._points else self._extracted(real)
         self._records, self._last, self._best = [], 0, None
@@ -213,13 +219,14 @@ class EvaluateEvery(keras.callbacks.Callback):
     def measure(self) -> list[records.Record]:
         """Measures at this moment, and keeps the model if it is the best so far."""
         generator = self.model.published
-        stream = self.model.samples(self.count, seed=self.seed)
+        given = None if self.given is None else self.given()
+        stream = self.model.samples(self.count, seed=self.seed, given=given)
         about = {
             "model": self.folder.resolve().name,
             "step": int(self.model.step.numpy()),
             "ema": any(average is generator for average, _ in self.model.averaged()),
             "seed": self.seed,
-            "labels": "in turn" if generator.conditional else None,
+            "labels": self.model.sample_labels,
             **self.about,
         }
         if self._points:
@@ -251,15 +258,16 @@ def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **option
     """A callback that measures a training like `ganzoo.measure.measure`, and keeps its best model.
 
     Args:
-        dataset: `ganzoo.data.Dataset` that is trained on.
+        dataset: what is trained on, see `ganzoo.data.DataSource`.
         names, folder: as in `EvaluateEvery`.
         count: int > 0. Samples and real images. Defaults to 10,000.
         **options: of `EvaluateEvery`.
     Returns: `EvaluateEvery`.
     Raises: as `measure`.
     """
-    if dataset.is_mixture:
-        return EvaluateEvery(dataset.mixture(), names, folder, count=count, **options)
+    mixture = mixture_of(dataset)
+    if mixture is not None:
+        return EvaluateEvery(mixture, names, folder, count=count, **options)
     names = checked_names(names)
     dataset = of_split(dataset, None, data_dir)
     real = limited(
@@ -268,5 +276,6 @@ def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **option
         "real",
     )
     about = {"extractor": extractor_for(names, features_of(dataset)), "count": count, **options}
-    about |= {"data": describe(dataset), "split": dataset.split}
+    about |= {"data": describe(dataset), "split": split_of(dataset)}
+    about |= {"given": inputs_of(dataset, data_dir)}
     return EvaluateEvery(real, names, folder, **about)

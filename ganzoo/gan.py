@@ -142,7 +142,7 @@ class GAN(keras.Model):
         """What metrics see: batches of what the published network makes.
 
         Args:
-            count: int > 0. How many in all.
+            count: int > 0. How many in all; fewer where `given` has fewer.
             seed: int. The same seed gives the same samples, whatever the batch size.
             given: what they are made of: labels or captions [count, ...]; for a translator, batches
                 of images. Defaults to `None`, the family's own choice.
@@ -175,6 +175,7 @@ class GAN(keras.Model):
     task: str = "other"  # the Hub's pipeline tag
     purpose: str = "is told in its module"  # after "A StyleGAN2 that ..." on a card
     resolution = None  # int, or [height, width], of the images that it makes
+    sample_labels: str | None = None  # what `samples` are told, for records
 
     @property
     def example(self) -> str:

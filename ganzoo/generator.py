@@ -1,5 +1,7 @@
 """Networks that can `generate()`: what is published, loaded and measured."""
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -153,6 +155,21 @@ class Generator(keras.Model):
             part = [tf.constant(x[start : start + batch_size]) for x in inputs]
             images.append(self.finish(self.forward(part, **options).numpy()))
         return np.concatenate(images)
+
+    def batches(self, count, *, seed=0, batch_size=64, labels=None, **options) -> Iterator:
+        """What `generate` draws, batch by batch; a label each in turn where none are given.
+
+        Yields: uint8 [B, H, W, C] (points: float32 [B, D]), or (such, labels).
+        """
+        latents = self.latents(count, seed)
+        labels = self.condition.in_turn(count) if labels is None else labels
+        for start in range(0, count, batch_size):
+            part = slice(start, start + batch_size)
+            given = None if labels is None else labels[part]
+            images = self.generate(
+                latents=latents[part], labels=given, batch_size=batch_size, **options
+            )
+            yield images if labels is None else (images, given)
 
     def finish(self, images: np.ndarray) -> np.ndarray:
         """What `generate` returns for the network's float output."""

@@ -311,6 +311,10 @@ class LatentGAN(GAN):
         return "images = model.generate(16, seed=0)"
 
     @property
+    def sample_labels(self):
+        return "in turn" if self.published.conditional else None
+
+    @property
     def purpose(self):
         shape = self.published.sample_shape
         sides, depth = " x ".join(map(str, shape[:2])), shape[-1]
@@ -345,7 +349,9 @@ class LatentGAN(GAN):
 
     def samples(self, count, *, seed=0, batch_size=64, given=None, **options) -> Iterator:
         """See `GAN.samples`; the options are those of `generate`, such as `truncation`."""
-        return samples(self.published, count, seed, batch_size, given, **options)
+        return self.published.batches(
+            count, seed=seed, batch_size=batch_size, labels=given, **options
+        )
 
     def generate(
         self, count=None, *, latents=None, labels=None, seed=0, batch_size=32, **options
@@ -402,17 +408,3 @@ def check_images(images, shape):
             "`x * 2 - 1` (from [0, 1]) or `x / 127.5 - 1` (from [0, 255]). "
             f"Received: values in [{low:.4g}, {high:.4g}]"
         )
-
-
-def samples(generator, count, seed, batch_size, labels=None, **options) -> Iterator:
-    """What a `Generator` draws, batch by batch; see `GAN.samples`."""
-    latents = generator.latents(count, seed)
-    if labels is None:
-        labels = generator.condition.in_turn(count)
-    for start in range(0, count, batch_size):
-        part = slice(start, start + batch_size)
-        given = None if labels is None else labels[part]
-        images = generator.generate(
-            latents=latents[part], labels=given, batch_size=batch_size, **options
-        )
-        yield images if labels is None else (images, given)

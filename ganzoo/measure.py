@@ -9,8 +9,9 @@ import numpy as np
 from ganzoo import data, fetch, hub
 from ganzoo import recipe as recipes
 from ganzoo.callbacks import watch  # noqa: F401  (public name)
-from ganzoo.data import Dataset
+from ganzoo.data import DataSource, StoredPictures
 from ganzoo.errors import MeasureError
+from ganzoo.generator import Generator
 from ganzoo.metrics import nearest_neighbours
 from ganzoo.metrics.arrays import check_count
 from ganzoo.metrics.evaluate import (
@@ -32,12 +33,15 @@ from ganzoo.metrics.protocol import (
     describe,
     extractor_for,
     features_of,
+    inputs_of,
     load_features,
+    mixture_of,
     of_split,
     real_images,
+    split_of,
 )
 from ganzoo.metrics.records import Record
-from ganzoo.metrics.streams import extract, in_turn
+from ganzoo.metrics.streams import extract
 
 SUBSET = 1000  # of KID, where there are as many images
 OF_IMAGES = ("fid", "kid", "precision", "recall", "density", "coverage")
@@ -99,9 +103,11 @@ def measure(
     """
     check_count(count, "count")
     place = hub.locate(name, accept_license=accept_license)
-    gan = hub.load(name, accept_license=accept_license)
+    gan = place.open()
     dataset = _dataset(place, dataset, gan)
     options = {} if truncation is None else {"truncation": truncation}
+    given = None if dataset is None else inputs_of(dataset, data_dir)
+    options |= {} if given is None else {"given": given()}
     stream = gan.samples(count, batch_size=batch_size, seed=seed, **options)
     about = {
         "model": str(name),
@@ -109,11 +115,12 @@ def measure(
         "ema": any(average is gan.published for average, _ in gan.averaged()),
         "seed": seed,
         "truncation": truncation,
-        "labels": "in turn" if gan.published.conditional else None,
+        "labels": gan.sample_labels,
         "command": command,
     }
-    if dataset is not None and dataset.is_mixture:
-        return evaluate_points(stream, dataset.mixture(), metrics or OF_POINTS, **about)
+    mixture = mixture_of(dataset)
+    if mixture is not None:
+        return evaluate_points(stream, mixture, metrics or OF_POINTS, **about)
     features = features or features_of(dataset)
     names = _latents_first(checked_names(metrics or default_metrics(dataset, features)))
     about |= _reals(name, names, dataset, split, n_real, count, data_dir)
@@ -141,13 +148,13 @@ def _reals(model, names, dataset, split, n_real, count, data_dir):
     dataset = of_split(dataset, split, data_dir)
     n_real = n_real or min(count, data.count(dataset, data_dir=data_dir))
     fewest = min(count, n_real)
-    cached = dataset.name != "folder"  # whose files may change
+    cached = isinstance(dataset, StoredPictures) and dataset.name != "folder"  # never changes
     return {
         "real": real_images(dataset, data_dir, names),
         "n_real": n_real,
         "options": {"kid": {"subset_size": fewest}} if "kid" in names and fewest < SUBSET else None,
         "data": describe(dataset),
-        "split": dataset.split,
+        "split": split_of(dataset),
         "cache_dir": fetch.home() / "statistics" if cached else None,
     }
 
@@ -190,18 +197,21 @@ def neighbours(
     if space not in SPACES:
         raise MeasureError(f"`space` is one of {SPACES}. Received: space={space!r}")
     place = hub.locate(name, accept_license=accept_license)
-    gan = hub.load(name, accept_license=accept_license)
+    gan = place.open()
     dataset = _dataset(place, dataset, gan)
-    if dataset is None or dataset.is_mixture:
+    if dataset is None or dataset.kind == "points":
         raise MeasureError(
             f"{str(name)!r} names no images that it was trained on; give `dataset` (--dataset), a "
             "TFDS name or a folder"
         )
     if split is not None:
+        of_split(dataset, split, data_dir)  # raises where there are no splits
         dataset = dataclasses.replace(dataset, split=split)
     extractor = load_features(features or features_of(dataset)) if space == "features" else None
     need = "features" if space == "features" else "images"
-    drawn = gan.generate(count, labels=in_turn(gan.published, count), seed=seed)
+    given = inputs_of(dataset, data_dir)
+    batches = gan.samples(count, seed=seed, given=None if given is None else given())
+    drawn = np.concatenate([b[0] if isinstance(b, tuple) else b for b in batches])
     report = None if progress is None else (lambda images: progress("real", images))
     sides = [
         vars(extract(stream, extractor, [need], progress=after))[need]
@@ -227,20 +237,39 @@ def _picked(stream, indices):
 
 
 def _dataset(place, dataset, gan):
-    """`Dataset` that the model is compared with, or `None` where nobody says."""
-    if isinstance(dataset, Dataset):
+    """What the model is compared with, or `None` where nobody says."""
+    if isinstance(dataset, DataSource):
         return dataset
     if dataset is not None:
-        return at_size_of(str(dataset), gan.published)
+        return _of_name(str(dataset), gan)
     record = pathlib.Path(place.files[0]["path"]).parent / "recipe.json"
     row = place.row or {}
-    if place.kind == "native" and record.is_file():  # a folder of `ganzoo train`
-        return data.from_config(json.loads(record.read_text("utf-8"))["settings"]["dataset"])
+    if place.row and not place.cached and record.is_file():  # a folder of `ganzoo train`
+        return _recorded(json.loads(record.read_text("utf-8"))["settings"]["dataset"])
     if row.get("recipe"):
         return recipes.read(row["recipe"]).dataset
     if row.get("dataset") in TFDS_NAMES:
         return at_size_of(TFDS_NAMES[row["dataset"]], gan.published)
     return None
+
+
+def _of_name(name, gan):
+    if not isinstance(gan.published, Generator):
+        raise MeasureError(
+            f"{type(gan).__name__} draws from no latents; give `dataset` as an object of the kind "
+            f"{' or '.join(map(repr, gan.kinds))}, see `ganzoo.data`. Received: dataset={name!r}"
+        )
+    return at_size_of(name, gan.published)
+
+
+def _recorded(config):
+    try:
+        return data.from_config(config)
+    except ValueError as error:
+        raise MeasureError(
+            f"The training's own data set cannot be rebuilt from its `recipe.json`; give it as "
+            f"`dataset`. Received: {config!r}"
+        ) from error
 
 
 def _sha256(place):

@@ -66,7 +66,7 @@ EAGER = {
     "cli": "click errors fetch hub cli.editing cli.measure cli.models cli.options cli.publish "
     "cli.train cli.use metrics.names",
     "cli.demonstration": f"{KERAS} data hub pictures resources",
-    "measure": "numpy callbacks data errors fetch hub metrics recipe",
+    "measure": "numpy callbacks data errors fetch generator hub metrics recipe",
     "recipe": "data errors gan resources training",
     "training": f"{KERAS} callbacks data errors gan hub.store pictures resources",
     "__main__": "cli",

@@ -185,8 +185,8 @@ def _held(gan):
 
 def _text(gan):
     return (
-        f"{_article(type(gan).__name__)} that {gan.purpose}. What it is for, and what it is not good for, "
-        "is not stated."
+        f"{_article(type(gan).__name__)} that {gan.purpose}. What it is for, and what it is not "
+        "good for, is not stated."
     )
 
 

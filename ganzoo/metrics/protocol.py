@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from ganzoo import data
-from ganzoo.data import Dataset
+from ganzoo.data import Dataset, Mixture, StoredPictures
 from ganzoo.errors import MeasureError
 from ganzoo.metrics import features
 from ganzoo.metrics.classifier import load_classifier
@@ -22,7 +22,7 @@ TFDS_NAMES = {"CIFAR-10": "cifar10", "Fashion-MNIST": "fashion_mnist", "MNIST": 
 
 def features_of(dataset) -> str:
     """Name of the data set's own classifier where one of the model's size is shipped."""
-    name = None if dataset is None else dataset.name
+    name = dataset.name if isinstance(dataset, Dataset) else None
     return CLASSIFIERS.get(name, "inception")
 
 
@@ -61,14 +61,34 @@ def at_size_of(name, generator) -> Dataset:
     return Dataset(**kind, crop=crop, size=(height, width), channels=channels)
 
 
-def of_split(dataset, split, data_dir) -> Dataset:
+def mixture_of(dataset) -> Mixture | None:
+    """The mixture of Gaussians that a data set is, if it is one."""
+    if isinstance(dataset, Dataset):
+        return dataset.mixture() if dataset.is_mixture else None
+    return dataset if isinstance(dataset, Mixture) else None
+
+
+def inputs_of(dataset, data_dir):
+    """What a translator's samples are made of: () -> batches of uint8 images; `None` for others."""
+    if dataset.kind not in ("pairs", "unpaired"):
+        return None
+    return lambda: dataset.images(side="a", data_dir=data_dir)
+
+
+def split_of(dataset) -> str | None:
+    """The split of a stored data set, for a record; `None` for others."""
+    return dataset.split if isinstance(dataset, StoredPictures) else None
+
+
+def of_split(dataset, split, data_dir):
     """The data set with the split to measure against: the given one, "test", or its own.
 
-    Raises: MeasureError: a split of a folder.
+    Raises: MeasureError: a split of a folder, or of a data set that has none.
     """
-    if dataset.name == "folder":
+    if not isinstance(dataset, StoredPictures) or dataset.name == "folder":
         if split is not None:
-            raise MeasureError(f"A folder has no splits. Received: split={split!r}")
+            word = "A folder" if isinstance(dataset, StoredPictures) else "This data set"
+            raise MeasureError(f"{word} has no splits. Received: split={split!r}")
         return dataset
     if split is None and "test" in data.splits(dataset, data_dir=data_dir):
         split = "test"
@@ -81,7 +101,7 @@ def real_images(dataset, data_dir, names):
     """The stream of the data set that the metrics need: images, with labels where one does."""
     if not needing(names, "labels"):
         return data.images(dataset, data_dir=data_dir)
-    if dataset.label is None:
+    if isinstance(dataset, StoredPictures) and dataset.label is None and not dataset.attributes:
         dataset = dataclasses.replace(dataset, label="label")
     return data.labelled_images(dataset, data_dir=data_dir)
 

@@ -47,16 +47,7 @@ def samples(generator, count, *, batch_size=BATCH, seed=0, labels=None, **option
     Yields: uint8 [B, H, W, C] (float [B, 2] for points), or (such, labels).
     """
     check_count(count, "count")
-    latents = generator.latents(count, seed)
-    if labels is None:
-        labels = in_turn(generator, count)
-    for start in range(0, count, batch_size):
-        part = slice(start, start + batch_size)
-        given = None if labels is None else labels[part]
-        images = generator.generate(
-            latents=latents[part], labels=given, batch_size=batch_size, **options
-        )
-        yield images if labels is None else (images, given)
+    return generator.batches(count, seed=seed, batch_size=batch_size, labels=labels, **options)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
