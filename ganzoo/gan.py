@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.ema import EMA
 from ganzoo.origin import INITIAL, Origin
 
@@ -68,6 +69,7 @@ class Phase:
         return step % self.interval in self.offsets
 
 
+@captured
 class GAN(keras.Model):
     """Two players, any number of networks, one step.
 

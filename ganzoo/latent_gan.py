@@ -11,6 +11,7 @@ import tensorflow as tf
 from ganzoo import augment as augment_module
 from ganzoo import losses as losses_module
 from ganzoo import pictures
+from ganzoo.arguments import captured
 from ganzoo.augment import Augment
 from ganzoo.conditions import Classes, check_label_range
 from ganzoo.ema import EMA
@@ -23,6 +24,7 @@ FAKES = ("fresh", "shared")
 POINTS = 1000  # in a preview, which is one picture of them all
 
 
+@captured
 class LatentGAN(GAN):
     """A generator against one discriminator.
 
