@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.layers.image_transforms import amplify, blit, cut_out, pick, recolour, warp
 
 register = keras.saving.register_keras_serializable(package="ganzoo")
@@ -73,8 +74,9 @@ def _when_any(on, transform, images):
     )
 
 
+@captured
 class Augment(keras.layers.Layer):
-    """Base class: a subclass writes `call(images, seed)` and `get_config`.
+    """Base class: a subclass is `captured` and writes `call(images, seed)`.
 
     Call arguments:
         images: float32 [N, H, W, C], about [-1, 1].
@@ -84,6 +86,9 @@ class Augment(keras.layers.Layer):
 
     def __init__(self, *, name="augment", **kwargs):
         super().__init__(name=name, autocast=False, **{**kwargs, "dtype": "float32"})
+
+    def get_config(self):
+        return {"name": self.name}
 
     def observe(self, real_logits):
         """Told the logits [N, 1] of each step's augmented real images."""
@@ -107,6 +112,7 @@ class _Numbers:
 
 
 @register
+@captured
 class ImageTransforms(Augment):
     """The augmentation pipeline of the ADA paper, with a fixed probability.
 
@@ -152,6 +158,8 @@ class ImageTransforms(Augment):
         self.strengths = {
             **STRENGTHS, **{k: _number(k, v, 0) for k, v in (strengths or {}).items()},
         }
+        changed = {k: v for k, v in self.strengths.items() if v != STRENGTHS[k]}
+        self.config.update(strengths=changed or None)
 
     def build(self, input_shape=None):
         self.p = self._state("p", self.initial_p)
@@ -308,15 +316,6 @@ class ImageTransforms(Augment):
         on, size = self._on(numbers, "cutout"), self.strengths["cutout"]
         return _when_any(on, lambda x: cut_out(x, centres, size), images)
 
-    def get_config(self):
-        changed = {k: v for k, v in self.strengths.items() if v != STRENGTHS[k]}
-        return {
-            "name": self.name,
-            "transforms": self.transforms,
-            "p": self.initial_p,
-            "strengths": changed or None,
-        }
-
 
 def _multipliers(transforms):
     """{transformation: multiplier of p}, all of `TRANSFORMS`."""
@@ -336,6 +335,7 @@ def _multipliers(transforms):
 
 
 @register
+@captured
 class AdaptiveAugment(ImageTransforms):
     """ADA: `ImageTransforms` with the probability that keeps the discriminator from overfitting.
 
@@ -399,16 +399,9 @@ class AdaptiveAugment(ImageTransforms):
     def state_logs(self):
         return {"ada_p": self.p.value, "r_t": self.r_t.value}
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "target": self.target,
-            "interval": self.interval,
-            "ramp_images": self.ramp_images,
-        }
-
 
 @register
+@captured
 class DiffAugment(Augment):
     """Differentiable augmentation: every sample, each transformation of the policy.
 
@@ -425,6 +418,7 @@ class DiffAugment(Augment):
         if isinstance(policy, str) or not set(policy) <= set(POLICIES):
             raise ValueError(f"`policy` must be names out of {POLICIES}. Received: {policy!r}")
         self.policy = tuple(policy)
+        self.config.update(policy=list(policy))
 
     def call(self, images, seed):
         numbers = tf.random.stateless_uniform([7, tf.shape(images)[0]], seed)
@@ -459,9 +453,6 @@ class DiffAugment(Augment):
                 + tf.reshape(tf.range(images.shape[i + 1]), shape)
             )
         return pick(wide, *positions)
-
-    def get_config(self):
-        return {"name": self.name, "policy": list(self.policy)}
 
 
 # --- matrices, [N, 3, 3] or [N, 4, 4]

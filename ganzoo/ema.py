@@ -3,8 +3,11 @@
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
+
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class EMA:
     """Average that remembers for a number of images, not of steps.
 
@@ -41,13 +44,6 @@ class EMA:
         self.decay = decay
         self.half_life_images = half_life_images
         self.rampup = rampup
-
-    def get_config(self):
-        return {
-            "decay": self.decay,
-            "half_life_images": self.half_life_images,
-            "rampup": self.rampup,
-        }
 
     @classmethod
     def from_config(cls, config):

@@ -19,6 +19,7 @@ import math
 import keras
 from keras import ops
 
+from ganzoo.arguments import captured
 from ganzoo.checks import check_choice
 
 
@@ -52,8 +53,8 @@ def _check_label(name, label):
 class AdversarialLoss:
     """Base class: what the discriminator and the generator minimise, from logits.
 
-    A subclass writes `discriminator`, `generator` and, if its constructor has arguments,
-    `get_config`; it sets `needs_real = True` when its generator loss reads the real logits, so that
+    A subclass writes `discriminator` and `generator` and is `captured` if its constructor has
+    arguments; it sets `needs_real = True` when its generator loss reads the real logits, so that
     the trainer computes them.
 
     Example:
@@ -87,6 +88,7 @@ class AdversarialLoss:
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class Minimax(AdversarialLoss):
     """The zero-sum game: the generator minimises what the discriminator maximises.
 
@@ -116,11 +118,9 @@ class Minimax(AdversarialLoss):
     def generator(self, fake_logits, real_logits=None):
         return -_mean_softplus(_wide(fake_logits))
 
-    def get_config(self):
-        return {"real_label": self.real_label}
-
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class NonSaturating(Minimax):
     """`Minimax` for the discriminator; the generator maximises log sigmoid(f) instead.
 
@@ -145,11 +145,9 @@ class NonSaturating(Minimax):
     def generator(self, fake_logits, real_logits=None):
         return _cross_entropy(_wide(fake_logits), self.target_label)
 
-    def get_config(self):
-        return {**super().get_config(), "target_label": self.target_label}
-
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class LeastSquares(AdversarialLoss):
     """Squared distance to three labels: a for fake, b for real, c for what the generator wants.
 
@@ -187,6 +185,7 @@ class LeastSquares(AdversarialLoss):
         self.real_label = float(real_label)
         self.target_label = float(target_label)
         self.discriminator_scale, self.generator_scale = map(float, scales)
+        self.config.update(scale=[self.discriminator_scale, self.generator_scale])
 
     def discriminator(self, real_logits, fake_logits):
         real = ops.mean(ops.square(_wide(real_logits) - self.real_label))
@@ -196,14 +195,6 @@ class LeastSquares(AdversarialLoss):
     def generator(self, fake_logits, real_logits=None):
         error = ops.mean(ops.square(_wide(fake_logits) - self.target_label))
         return self.generator_scale * error
-
-    def get_config(self):
-        return {
-            "fake_label": self.fake_label,
-            "real_label": self.real_label,
-            "target_label": self.target_label,
-            "scale": [self.discriminator_scale, self.generator_scale],
-        }
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
@@ -332,6 +323,7 @@ _DIVERGENCES = {
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class FDivergence(AdversarialLoss):
     """The variational bound of an f-divergence between real and generated samples.
 
@@ -391,9 +383,6 @@ class FDivergence(AdversarialLoss):
         if self.generator_objective == "alternative":
             return -ops.mean(self.activation(fake_logits))
         return -ops.mean(self.conjugate(fake_logits))
-
-    def get_config(self):
-        return {"divergence": self.divergence, "generator_objective": self.generator_objective}
 
 
 _BY_NAME = {

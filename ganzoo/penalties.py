@@ -24,6 +24,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from ganzoo.arguments import captured
+
 
 def _wide(x):
     """A float tensor of float32 or wider."""
@@ -125,11 +127,12 @@ def interpolate(real, fake, alpha, *, alpha_weighs="real"):
     return alpha * real + (1.0 - alpha) * fake
 
 
+@captured
 class Penalty(keras.layers.Layer):
     """Base class: a term on the derivative of the critic, or on any other state of a player.
 
-    A subclass writes `value` and `get_config`. It is a layer so that state of its own can be a
-    weight; the penalties of this module have none.
+    A subclass is `captured` and writes `value`. It is a layer so that state of its own can be a
+    weight.
 
     Args:
         interval: int >= 1. The term is computed in every interval-th step only ("lazy"). The
@@ -168,9 +171,6 @@ class Penalty(keras.layers.Layer):
         """
         raise NotImplementedError(f"{type(self).__name__} has no `value` method.")
 
-    def get_config(self):
-        return {**super().get_config(), "interval": self.interval}
-
 
 def _norm(gradient, epsilon, epsilon_in):
     if epsilon_in == "gradient":
@@ -195,6 +195,7 @@ class _BetweenPenalty(Penalty):
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class GradientPenalty(_BetweenPenalty):
     """WGAN-GP: weight * mean (|grad_x D(x)| / target - 1)^2 between real and fake samples.
 
@@ -254,19 +255,9 @@ class GradientPenalty(_BetweenPenalty):
             excess = tf.nn.relu(excess)
         return self.weight * tf.reduce_mean(tf.square(excess))
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "weight": self.weight,
-            "target": self.target,
-            "sides": self.sides,
-            "alpha_weighs": self.alpha_weighs,
-            "epsilon": self.epsilon,
-            "epsilon_in": self.epsilon_in,
-        }
-
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class MaxGradientPenalty(_BetweenPenalty):
     """MaxGP: weight * max_i |grad_x D(x_i)|^2 between real and fake samples.
 
@@ -290,14 +281,8 @@ class MaxGradientPenalty(_BetweenPenalty):
         """The penalty at given points, scalar."""
         return self.weight * tf.reduce_max(squared_norm(input_gradient(critic, points)))
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "weight": self.weight,
-            "alpha_weighs": self.alpha_weighs,
-        }
 
-
+@captured
 class _ZeroCentred(Penalty):
     def __init__(self, gamma=10.0, *, name, **kwargs):
         super().__init__(name=name, **kwargs)
@@ -308,11 +293,9 @@ class _ZeroCentred(Penalty):
         squares = squared_norm(input_gradient(critic, points))
         return 0.5 * self.gamma * tf.reduce_mean(squares)
 
-    def get_config(self):
-        return {**super().get_config(), "gamma": self.gamma}
-
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class R1(_ZeroCentred):
     """R1: gamma / 2 * mean |grad_x D(x)|^2 on real images.
 
@@ -337,6 +320,7 @@ class R1(_ZeroCentred):
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class R2(_ZeroCentred):
     """R2: gamma / 2 * mean |grad_x D(x)|^2 on generated images. Otherwise as `R1`.
 
@@ -352,6 +336,7 @@ class R2(_ZeroCentred):
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class DRAGAN(Penalty):
     """DRAGAN: weight * mean (|grad_x D(x)| - 1)^2 around real samples.
 
@@ -422,17 +407,9 @@ class DRAGAN(Penalty):
         norms = _norm(input_gradient(critic, points), self.epsilon, "square_root")
         return self.weight * tf.reduce_mean(tf.square(norms - 1.0))
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "weight": self.weight,
-            "noise_scale": self.noise_scale,
-            "variant": self.variant,
-            "epsilon": self.epsilon,
-        }
-
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class PathLength(Penalty):
     """Path length: weight * mean (|J^T y| - a)^2, J = d image / d styles, y ~ N(0, 1) / sqrt(H W).
 
@@ -498,16 +475,9 @@ class PathLength(Penalty):
         self.mean.assign(tf.stop_gradient(mean))
         return self.weight * tf.reduce_mean(tf.square(lengths - mean))
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "weight": self.weight,
-            "decay": self.decay,
-            "shrink": self.shrink,
-        }
-
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class WeightClip(keras.constraints.Constraint):
     """Clips every element of a weight to [-limit, limit] after each update.
 
@@ -522,6 +492,3 @@ class WeightClip(keras.constraints.Constraint):
 
     def __call__(self, w):
         return ops.clip(w, -self.limit, self.limit)
-
-    def get_config(self):
-        return {"limit": self.limit}
