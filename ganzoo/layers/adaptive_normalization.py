@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.layers.bias_act import standard_normal
 from ganzoo.layers.equalized import EqualizedDense
 from ganzoo.layers.growing import check_activation
@@ -30,6 +31,7 @@ def check_steps(steps):
 
 
 @register
+@captured
 class StyleEpilogue(keras.layers.Layer):
     """What follows a layer of StyleGAN: noise, bias, activation, normalisation, style.
 
@@ -58,6 +60,7 @@ class StyleEpilogue(keras.layers.Layer):
         self.activation = activation
         self.act = check_activation(activation)
         self.steps = check_steps(steps)
+        self.config.update(steps=self.steps)
 
     def build(self, x_shape, w_shape):
         depth = x_shape[-1]
@@ -93,7 +96,3 @@ class StyleEpilogue(keras.layers.Layer):
 
     def compute_output_shape(self, x_shape, w_shape):
         return x_shape
-
-    def get_config(self):
-        config = {"side": self.side, "activation": self.activation, "steps": self.steps}
-        return {**super().get_config(), **config}

@@ -8,13 +8,13 @@ Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks" (arX
 sections 2 and 3, appendices C, D and F.
 """
 
-import dataclasses
 import math
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.checks import check_choice
 from ganzoo.layers.bands import Band
 from ganzoo.layers.bias_act import check_clamp, standard_normal
@@ -211,6 +211,7 @@ def _band(value):
 
 
 @register
+@captured
 class FourierFeatures(keras.layers.Layer):
     """The first map: sine waves, turned and shifted by a style, mixed by a matrix.
 
@@ -235,6 +236,7 @@ class FourierFeatures(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.channels, self.rate, self.bandwidth = channels, rate, bandwidth
         self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.config.update(size=list(self.size))
         self.affine = EqualizedDense(
             4,
             kernel_initializer="zeros",
@@ -302,15 +304,6 @@ class FourierFeatures(keras.layers.Layer):
     def compute_output_shape(self, style_shape, transform_shape=None):
         return (style_shape[0], *self.size, self.channels)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "size": list(self.size),
-            "rate": self.rate,
-            "bandwidth": self.bandwidth,
-        }
-
 
 def _first_is_one(shape, dtype=None):
     return keras.ops.convert_to_tensor(np.eye(1, *shape)[0], dtype=dtype)
@@ -321,6 +314,7 @@ def _matrices(rows):
 
 
 @register
+@captured
 class AliasFreeConv2D(keras.layers.Layer):
     """Modulated convolution and filtered leaky ReLU, from one band to another.
 
@@ -451,18 +445,3 @@ class AliasFreeConv2D(keras.layers.Layer):
     def from_config(cls, config):
         bands = {key: _band(config[key]) for key in ("source", "target")}
         return cls(**{**config, **bands})
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "source": dataclasses.asdict(self.source),
-            "target": dataclasses.asdict(self.target),
-            "kernel_size": self.kernel_size,
-            "filter_size": self.filter_size,
-            "oversampling": self.oversampling,
-            "activation": self.activation,
-            "lowpass": self.lowpass,
-            "clamp": self.clamp,
-            "magnitude_beta": self.magnitude_beta,
-        }

@@ -3,7 +3,10 @@
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 
+
+@captured
 class _Equalized(keras.layers.Layer):
     """What the layers share: the raw kernel, its scale, and the bias.
 
@@ -33,6 +36,9 @@ class _Equalized(keras.layers.Layer):
         normal = keras.initializers.RandomNormal(stddev=1.0 / lr_multiplier)
         self.kernel_initializer = keras.initializers.get(kernel_initializer or normal)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.config.update(
+            kernel_initializer=self.kernel_initializer, bias_initializer=self.bias_initializer
+        )
         self.bias = None
 
     def _add(self, kernel_shape, outputs):
@@ -58,20 +64,9 @@ class _Equalized(keras.layers.Layer):
             return None
         return tf.cast(self.bias * (self.bias_gain * self.lr_multiplier), self.compute_dtype)
 
-    def get_config(self):
-        serialize = keras.initializers.serialize
-        return {
-            **super().get_config(),
-            "gain": self.gain,
-            "lr_multiplier": self.lr_multiplier,
-            "bias_gain": self.bias_gain,
-            "use_bias": self.use_bias,
-            "kernel_initializer": serialize(self.kernel_initializer),
-            "bias_initializer": serialize(self.bias_initializer),
-        }
-
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class EqualizedDense(_Equalized):
     """Fully connected layer with an equalised learning rate.
 
@@ -103,11 +98,9 @@ class EqualizedDense(_Equalized):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
-    def get_config(self):
-        return {**super().get_config(), "units": self.units}
-
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class EqualizedConv2D(_Equalized):
     """Convolution with an equalised learning rate; borders are padded with zeros.
 
@@ -135,7 +128,3 @@ class EqualizedConv2D(_Equalized):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
-
-    def get_config(self):
-        config = {"filters": self.filters, "kernel_size": self.kernel_size}
-        return {**super().get_config(), **config}

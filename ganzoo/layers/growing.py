@@ -13,6 +13,7 @@ import numbers
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.layers.bias_act import leaky_relu
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
 from ganzoo.layers.fir import setup_filter, upfirdn
@@ -281,7 +282,6 @@ class Trunk(Growing):
         units: int > 0. Numbers that come out.
         channel_base, channel_max: int > 0. A block has channel_base / side maps, at most
             channel_max.
-        options: dict. A subclass's other arguments.
     Attributes: `maps`, of the blocks, by side, and of a side of 2.
 
     Call arguments:
@@ -291,16 +291,10 @@ class Trunk(Growing):
     Output shape: float32 [N, units].
     """
 
-    def __init__(
-        self, image_size, units, *, channel_base, channel_max, structure, options, **kwargs
-    ):
+    def __init__(self, image_size, units, *, channel_base, channel_max, structure, **kwargs):
         super().__init__(image_size, structure=structure, **kwargs)
         self.units = units
         self.maps = {side: maps_at(side, channel_base, channel_max) for side in [2, *self.sides]}
-        self.config = dict(
-            image_size=image_size, units=units, channel_base=channel_base,
-            channel_max=channel_max, structure=structure, **options,
-        )
 
     def build(self, image_shape):
         self.add_lod()
@@ -322,11 +316,9 @@ class Trunk(Growing):
     def compute_output_shape(self, image_shape):
         return (image_shape[0], self.units)
 
-    def get_config(self):
-        return {**super().get_config(), **self.config}
-
 
 @register
+@captured
 class GrowingTrunk(Trunk):
     """ProGAN's and StyleGAN's discriminator, but for what labels do.
 
@@ -354,13 +346,9 @@ class GrowingTrunk(Trunk):
         structure="growing",
         **kwargs,
     ):
-        options = dict(
-            activation=activation, group_size=group_size, std_channels=std_channels,
-            pooling=pooling, taps=taps,
-        )
         super().__init__(
             image_size, units, channel_base=channel_base, channel_max=channel_max,
-            structure=structure, options=options, **kwargs,
+            structure=structure, **kwargs,
         )
         maps = self.maps
         end = DiscriminatorEnd(

@@ -9,6 +9,7 @@ Reference: Karras et al. 2020 (arXiv:1912.04958), figure 2 (d) and table 1, conf
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.layers.bias_act import standard_normal
 from ganzoo.layers.growing import StyledSynthesis, Trunk
 from ganzoo.layers.modulated_convolution import ResampledConv2D, StyledConv2D, ToImage
@@ -159,6 +160,7 @@ class ResampledEnd(DiscriminatorEpilogue):
 
 
 @register
+@captured
 class ResampledTrunk(Trunk):
     """StyleGAN2's discriminator of architecture "orig", growing, but for what labels do.
 
@@ -186,7 +188,7 @@ class ResampledTrunk(Trunk):
         std = dict(group_size=group_size, std_channels=std_channels)
         super().__init__(
             image_size, units, channel_base=channel_base, channel_max=channel_max,
-            structure=structure, options=options | std, **kwargs,
+            structure=structure, **kwargs,
         )
         maps = self.maps
         end = ResampledEnd(

@@ -3,8 +3,11 @@
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
+
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class LayerNormalization(keras.layers.Layer):
     """Normalisation over all axes of a sample, gain and bias per map.
 
@@ -44,6 +47,3 @@ class LayerNormalization(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}

@@ -3,8 +3,11 @@
 import keras
 from keras import ops
 
+from ganzoo.arguments import captured
+
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class Maxout(keras.layers.Layer):
     """The largest of several linear functions of the input.
 
@@ -29,6 +32,7 @@ class Maxout(keras.layers.Layer):
         self.units = units
         self.pieces = pieces
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.config.update(kernel_initializer=self.kernel_initializer)
 
     def build(self, input_shape):
         outputs = self.units * self.pieces
@@ -43,11 +47,3 @@ class Maxout(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.units)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "pieces": self.pieces,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-        }

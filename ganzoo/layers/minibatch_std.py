@@ -3,8 +3,11 @@
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
+
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class MinibatchStd(keras.layers.Layer):
     """Appends the mean standard deviation within groups of a batch as further maps.
 
@@ -59,7 +62,3 @@ class MinibatchStd(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] + self.channels)
-
-    def get_config(self):
-        config = {"group_size": self.group_size, "channels": self.channels}
-        return {**super().get_config(), **config}

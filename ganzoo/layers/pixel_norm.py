@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
+
 
 def pixel_norm(x, epsilon=1e-8):
     """x / sqrt(mean(x^2 over the last axis) + epsilon): float [..., C] to the same.
@@ -13,6 +15,7 @@ def pixel_norm(x, epsilon=1e-8):
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class PixelNorm(keras.layers.Layer):
     """`pixel_norm` as a layer.
 
@@ -29,6 +32,3 @@ class PixelNorm(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from ganzoo.arguments import captured
 from ganzoo.layers.bias_act import bias_act, check_activation, standard_normal
 from ganzoo.layers.equalized import EqualizedDense
 
@@ -117,6 +118,7 @@ def check_truncation(truncation):
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class StyleMapping(keras.layers.Layer):
     """Latents and labels to one style per layer.
 
@@ -250,17 +252,3 @@ class StyleMapping(keras.layers.Layer):
         count = (latents_shape or label_shape)[0]
         middle = () if self.num_ws is None else (self.num_ws,)
         return (count, *middle, self.style_dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "style_dim": self.style_dim,
-            "num_ws": self.num_ws,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "embed_dim": self.embed_dim,
-            "conditioning": self.conditioning,
-            "activation": self.activation,
-            "lr_multiplier": self.lr_multiplier,
-            "average_decay": self.average_decay,
-        }

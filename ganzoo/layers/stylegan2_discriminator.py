@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.layers.bias_act import bias_act
 from ganzoo.layers.equalized import EqualizedDense
 from ganzoo.layers.fir import downsample2d, setup_filter
@@ -54,6 +55,7 @@ def block_policy(side, image_size, half_precision_blocks):
 
 
 @register
+@captured
 class DiscriminatorBlock(keras.layers.Layer):
     """Halves the side: two convolutions, with a shortcut or with the image let in.
 
@@ -114,18 +116,9 @@ class DiscriminatorBlock(keras.layers.Layer):
         x, image = inputs
         return tf.cast(x, self.compute_dtype) + self.fromrgb(image), image
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "inner": self.inner,
-            "filters": self.filters,
-            "architecture": self.architecture,
-            "from_rgb": self.from_rgb,
-            "options": self.options,
-        }
-
 
 @register
+@captured
 class DiscriminatorEpilogue(keras.layers.Layer):
     """The last maps, of 4 x 4, to numbers.
 
@@ -181,19 +174,9 @@ class DiscriminatorEpilogue(keras.layers.Layer):
         x = tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
         return self.out(bias_act(self.fc(x), activation=self.options["activation"]))
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "architecture": self.architecture,
-            "group_size": self.group_size,
-            "std_channels": self.std_channels,
-            "hidden": self.hidden,
-            "options": self.options,
-        }
-
 
 @register
+@captured
 class Projection(keras.layers.Layer):
     """Outputs and a label's vector to a logit.
 
@@ -214,11 +197,9 @@ class Projection(keras.layers.Layer):
         total = tf.reduce_sum(outputs * label, 1, keepdims=True)
         return total * outputs.shape[1] ** -0.5 if self.conditioning == "projection" else total
 
-    def get_config(self):
-        return {**super().get_config(), "conditioning": self.conditioning}
-
 
 @register
+@captured
 class StyleGAN2Discriminator(keras.Model):
     """Images, and labels where there are classes, to logits.
 
@@ -277,14 +258,7 @@ class StyleGAN2Discriminator(keras.Model):
                 f"`conditioning` must be one of {CONDITIONING}. "
                 f"Received: conditioning={conditioning!r}"
             )
-        config = dict(
-            image_size=image_size, channels=channels, num_classes=num_classes,
-            channel_base=channel_base, channel_max=channel_max, architecture=architecture,
-            activation=activation, conv_clamp=conv_clamp, group_size=group_size,
-            std_channels=std_channels, hidden=hidden, conditioning=conditioning,
-            projection_dim=projection_dim, mapping=mapping, taps=list(taps),
-            half_precision_blocks=half_precision_blocks,
-        )
+        self.config.update(taps=list(taps))
         # Graph
         with keras.name_scope(name):
             images = keras.Input((image_size, image_size, channels), name="images")
@@ -292,17 +266,12 @@ class StyleGAN2Discriminator(keras.Model):
             if num_classes:
                 label = keras.Input((num_classes,), name="label")
                 inputs = [images, label]
-            logits = _logits(_trunk(images, config), label, config)
+            logits = _logits(_trunk(images, self.config), label, self.config)
         super().__init__(inputs, logits, name=name, **kwargs)
-        # Config
         self.num_classes = num_classes
-        self.config = config
 
     def __call__(self, inputs, *args, **kwargs):
         return super().__call__(with_one_hot(inputs, self.num_classes), *args, **kwargs)
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 def _options(config):
