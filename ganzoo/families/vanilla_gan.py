@@ -10,6 +10,7 @@ as in the paper's algorithm 1; it starts the generator's last bias at the data's
 import keras
 import numpy as np
 
+from ganzoo.arguments import captured
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.dropout import Dropout
@@ -29,14 +30,8 @@ def kernels(initializer, player):
     return lambda: type(one).from_config(one.get_config())
 
 
-def plain(initializer):
-    """An initializer as its config holds it."""
-    if isinstance(initializer, keras.initializers.Initializer):
-        return keras.initializers.serialize(initializer)
-    return initializer
-
-
 @register
+@captured
 class VanillaGANGenerator(Generator):
     """Latents to images or points by dense layers.
 
@@ -74,22 +69,16 @@ class VanillaGANGenerator(Generator):
                 x = keras.layers.Rescaling(2.0, -1.0, dtype="float32", name="stretch")(x)
             samples = keras.layers.Reshape(shape, dtype="float32", name="sample")(x)
         super().__init__(latents, samples, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim, self.prior = latent_dim, prior
         self.points = len(shape) == 1
-        self.config = dict(
-            shape=tuple(shape), latent_dim=latent_dim, widths=tuple(widths), activation=activation,
-            output=output, prior=prior, initializer=plain(initializer),
-        )
 
     def finish(self, images):
         return images if self.points else super().finish(images)
 
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
 
 @register
+@captured
 class VanillaGANDiscriminator(keras.Model):
     """Images or points to logits by dense layers.
 
@@ -122,14 +111,6 @@ class VanillaGANDiscriminator(keras.Model):
                 1, kernel_initializer=fresh(), dtype="float32", name="logit"
             )(x)
         super().__init__(samples, logits, name=name, **kwargs)
-        # Config
-        self.config = dict(
-            shape=tuple(shape), widths=tuple(widths), hidden=hidden, dropout=tuple(dropout),
-            initializer=plain(initializer),
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 def _drop(x, rate, i):
@@ -146,6 +127,7 @@ def _hidden(x, width, hidden, initializer, i):
 
 
 @register
+@captured
 class VanillaGAN(LatentGAN):
     """GAN of fully connected layers, for images and for points.
 
@@ -188,12 +170,6 @@ class VanillaGAN(LatentGAN):
             loss=loss,
             **kwargs,
         )
-        self.config = dict(
-            shape=tuple(shape), latent_dim=latent_dim, widths=tuple(widths), activation=activation,
-            output=output, prior=prior, discriminator=discriminator,
-            discriminator_widths=tuple(discriminator_widths), dropout=tuple(dropout),
-            initializer=plain(initializer),
-        )
 
     def default_optimizers(self):
         def sgd(rate):
@@ -202,6 +178,3 @@ class VanillaGAN(LatentGAN):
             return keras.optimizers.SGD(rate, momentum=0.5)
 
         return {"generator_optimizer": sgd(0.1), "discriminator_optimizer": sgd(0.05)}
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}
