@@ -14,6 +14,7 @@ convolutions; `variant="paper"` normalises the first one per map, the official c
 
 import keras
 
+from ganzoo.arguments import captured
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.convolution import down_stack, up_stack
@@ -52,6 +53,7 @@ def _per_unit(layer):
 
 
 @register
+@captured
 class DCGANGenerator(Generator):
     """Latents to images by strided transposed convolutions.
 
@@ -105,25 +107,12 @@ class DCGANGenerator(Generator):
             )
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__(latents, images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim, self.prior = latent_dim, prior
-        self.config = dict(
-            image_size=image_size,
-            latent_dim=latent_dim,
-            width=width,
-            channels=channels,
-            kernel_size=kernel_size,
-            prior=prior,
-            first_norm=first_norm,
-            epsilon=epsilon,
-            use_bias=use_bias,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class DCGANDiscriminator(keras.Model):
     """Images to logits by strided convolutions.
 
@@ -159,22 +148,10 @@ class DCGANDiscriminator(keras.Model):
                 leak=leak,
             )
         super().__init__(images, logits, name=name, **kwargs)
-        # Config
-        self.config = dict(
-            image_size=image_size,
-            width=width,
-            channels=channels,
-            kernel_size=kernel_size,
-            epsilon=epsilon,
-            use_bias=use_bias,
-            leak=leak,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class DCGAN(LatentGAN):
     """Deep convolutional GAN.
 
@@ -243,25 +220,9 @@ class DCGAN(LatentGAN):
             fakes=fakes,
             **kwargs,
         )
-        self.config = dict(
-            image_size=image_size,
-            latent_dim=latent_dim,
-            width=width,
-            channels=channels,
-            discriminator_width=discriminator_width,
-            variant=variant,
-            prior=prior,
-            use_bias=use_bias,
-            leak=leak,
-        )
 
     def default_optimizers(self):
         return {
             f"{player}_optimizer": keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8)
             for player in ("generator", "discriminator")
         }
-
-    def get_config(self):
-        config = super().get_config()
-        del config["fakes"]
-        return {**config, **self.config}
