@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from ganzoo.arguments import captured
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.convolution import blocks_of, down_conv, down_stack, up_conv, up_stack
@@ -65,6 +66,7 @@ def label_input(num_classes, num_attributes):
 
 
 @register
+@captured
 class CGANDenseGenerator(Generator):
     """Latents and labels to images by dense layers.
 
@@ -103,19 +105,13 @@ class CGANDenseGenerator(Generator):
             x = keras.layers.Rescaling(2.0, -1.0, dtype="float32", name="stretch")(x)
             images = keras.layers.Reshape(shape, dtype="float32", name="image")(x)
         super().__init__([latents, label], images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim = latent_dim
         self.num_classes, self.num_attributes = num_classes, num_attributes
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, widths=tuple(widths), channels=channels,
-            num_classes=num_classes, num_attributes=num_attributes, dropout=dropout,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class CGANDenseDiscriminator(keras.Model):
     """Images and labels to logits by maxout layers.
 
@@ -142,17 +138,10 @@ class CGANDenseDiscriminator(keras.Model):
             x = Dropout(dropout, name="drop_joint")(Maxout(widths[2], 4, name="joint")(x))
             logits = keras.layers.Dense(1, dtype="float32", name="logit")(x)
         super().__init__([images, label], logits, name=name, **kwargs)
-        # Config
-        self.config = dict(
-            image_size=image_size, widths=tuple(widths), channels=channels, num_classes=num_classes,
-            num_attributes=num_attributes, dropout=dropout,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class CGANConvGenerator(Generator):
     """Latents and labels to images by two dense layers and strided transposed convolutions.
 
@@ -195,19 +184,13 @@ class CGANConvGenerator(Generator):
                     x = up_conv(x, channels, kernel_size, name=f"up{i}")
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__([latents, label], images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim = latent_dim
         self.num_classes, self.num_attributes = num_classes, num_attributes
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels,
-            num_classes=num_classes, num_attributes=num_attributes, kernel_size=kernel_size,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class CGANConvDiscriminator(keras.Model):
     """Images and labels to logits by strided convolutions and a dense layer.
 
@@ -240,17 +223,10 @@ class CGANConvDiscriminator(keras.Model):
             x = WithLabel(name="label_logit")(x, y)
             logits = _dense(x, 1, "logit", dtype="float32")
         super().__init__([images, label], logits, name=name, **kwargs)
-        # Config
-        self.config = dict(
-            image_size=image_size, width=width, channels=channels, num_classes=num_classes,
-            num_attributes=num_attributes, kernel_size=kernel_size,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class CGANStackGenerator(Generator):
     """DCGAN's generator of the latents and the label, appended to each other.
 
@@ -284,20 +260,13 @@ class CGANStackGenerator(Generator):
             )
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__([latents, label], images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim = latent_dim
         self.num_classes, self.num_attributes = num_classes, num_attributes
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels,
-            num_classes=num_classes, num_attributes=num_attributes, kernel_size=kernel_size,
-            dropout=dropout, use_bias=use_bias,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class CGANStackDiscriminator(keras.Model):
     """DCGAN's discriminator of the image and the label, appended to each of its pixels.
 
@@ -321,14 +290,6 @@ class CGANStackDiscriminator(keras.Model):
                 norm=_norm_drop(0.0), use_bias=use_bias,
             )
         super().__init__([images, label], logits, name=name, **kwargs)
-        # Config
-        self.config = dict(
-            image_size=image_size, width=width, channels=channels, num_classes=num_classes,
-            num_attributes=num_attributes, kernel_size=kernel_size, use_bias=use_bias,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 def _norm_drop(dropout):
@@ -356,6 +317,7 @@ def _norm_relu(x, name):
 
 
 @register
+@captured
 class CGAN(LatentGAN):
     """Conditional GAN.
 
@@ -408,11 +370,6 @@ class CGAN(LatentGAN):
             generator = CGANConvGenerator(image_size, latent_dim, width, **sizes)
             discriminator = CGANConvDiscriminator(image_size, width, **sizes)
         super().__init__(generator, discriminator, loss=loss, **kwargs)
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, networks=networks,
-            kernel_size=kernel_size, mlp_widths=tuple(map(tuple, mlp_widths)), dropout=dropout,
-            use_bias=use_bias, **shared,
-        )
 
     def default_optimizers(self):
         def sgd():
@@ -425,6 +382,3 @@ class CGAN(LatentGAN):
 
         make = sgd if self.config["networks"] == "mlp" else adam
         return {"generator_optimizer": make(), "discriminator_optimizer": make()}
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}
