@@ -10,6 +10,7 @@ batch, here it is its mean: the same for Adam, batch_size times smaller for SGD.
 
 import keras
 
+from ganzoo.arguments import captured
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.convolution import blocks_of, down_stack, up_stack
@@ -34,6 +35,7 @@ def _normal():
 
 
 @register
+@captured
 class LSGANGenerator(Generator):
     """Latents to images by transposed convolutions.
 
@@ -69,15 +71,8 @@ class LSGANGenerator(Generator):
                 )
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__(latents, images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim, self.prior = latent_dim, prior
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, channels=channels,
-            networks=networks, kernel_size=kernel_size, prior=prior, use_bias=use_bias,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 def _vgg_up(latents, image_size, width, channels):
@@ -108,6 +103,7 @@ def _norm_relu(x, name):
 
 
 @register
+@captured
 class LSGANDiscriminator(keras.Model):
     """Images to outputs that the least squares pull towards the labels.
 
@@ -135,14 +131,6 @@ class LSGANDiscriminator(keras.Model):
                     leak=leak,
                 )
         super().__init__(images, logits, name=name, **kwargs)
-        # Config
-        self.config = dict(
-            image_size=image_size, width=width, channels=channels, networks=networks,
-            kernel_size=kernel_size, use_bias=use_bias, leak=leak,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 def _vgg_down(images, width):
@@ -161,6 +149,7 @@ def _vgg_down(images, width):
 
 
 @register
+@captured
 class LSGAN(LatentGAN):
     """Least squares GAN.
 
@@ -203,10 +192,6 @@ class LSGAN(LatentGAN):
             fakes="shared",
             **kwargs,
         )
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, width=width, prior=prior,
-            discriminator_width=discriminator_width, leak=leak, labels=tuple(labels), **sizes,
-        )
 
     def default_optimizers(self):
         rate = 1e-3 if self.config["networks"] == "lsun" else 2e-4
@@ -214,8 +199,3 @@ class LSGAN(LatentGAN):
             f"{player}_optimizer": keras.optimizers.Adam(rate, beta_1=0.5, epsilon=1e-8)
             for player in ("generator", "discriminator")
         }
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"], config["fakes"]
-        return {**config, **self.config}
