@@ -16,6 +16,7 @@ import dataclasses
 
 import keras
 
+from ganzoo.arguments import captured
 from ganzoo.gan import Phase
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
@@ -77,6 +78,7 @@ class WarmUpPhase(Phase):
 
 
 @register
+@captured
 class WGANGenerator(Generator):
     """Latents to images by strided transposed convolutions of 4 x 4, with batch normalisation.
 
@@ -117,21 +119,12 @@ class WGANGenerator(Generator):
             )
             images = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
         super().__init__(latents, images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim = latent_dim
-        self.config = dict(
-            image_size=image_size,
-            latent_dim=latent_dim,
-            width=width,
-            channels=channels,
-            use_bias=use_bias,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class WGANDiscriminator(keras.Model):
     """Images to critic values by strided convolutions; every weight stays in [-clip, clip].
 
@@ -173,13 +166,6 @@ class WGANDiscriminator(keras.Model):
         super().__init__(images, logits, name=name, **kwargs)
         for weight in self.trainable_variables:
             weight.assign(constraint(weight.value))
-        # Config
-        self.config = dict(
-            image_size=image_size, width=width, channels=channels, clip=clip, use_bias=use_bias
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 def _norm(name, **constraints):
@@ -188,6 +174,7 @@ def _norm(name, **constraints):
 
 
 @register
+@captured
 class WGAN(LatentGAN):
     """Wasserstein GAN with weight clipping.
 
@@ -242,22 +229,10 @@ class WGAN(LatentGAN):
             critic_steps=critic_steps,
             **kwargs,
         )
-        self.warmup = dict(
-            warmup_steps=warmup_steps,
-            warmup_iterations=warmup_iterations,
-            warmup_every=warmup_every,
-        )
-        self.config = dict(
-            image_size=image_size,
-            latent_dim=latent_dim,
-            width=width,
-            discriminator_width=discriminator_width,
-            clip=clip,
-            **shared,
-        )
 
     def generator_phase(self, **arguments):
-        return WarmUpPhase(critic_steps=self.critic_steps, **self.warmup, **arguments)
+        names = ("critic_steps", "warmup_steps", "warmup_iterations", "warmup_every")
+        return WarmUpPhase(**{name: self.config[name] for name in names}, **arguments)
 
     def default_optimizers(self):
         # PyTorch adds 1e-8 to the square root, Keras epsilon to its square
@@ -265,8 +240,3 @@ class WGAN(LatentGAN):
             f"{player}_optimizer": keras.optimizers.RMSprop(5e-5, rho=0.99, epsilon=1e-16)
             for player in ("generator", "discriminator")
         }
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"]
-        return {**config, **self.config, **self.warmup}
