@@ -19,6 +19,7 @@ its doubled generator batch; the other networks of `gan_64x64.py`.
 
 import keras
 
+from ganzoo.arguments import captured
 from ganzoo.checks import check_choice
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
@@ -57,7 +58,6 @@ MIMICRY_DOWN = {  # shift of the first block; (shift, pool) of the others
 def published_widths(networks: str, image_size: int) -> tuple[int, int]:
     """(generator, critic) widths in the source's script; 64 for sizes that it does not have."""
     return WIDTHS.get((networks, image_size), (64, 64))
-
 
 
 def _check_mimicry(image_size, width):
@@ -228,6 +228,7 @@ CRITICS = {"dcgan": _dcgan_critic, "resnet": _resnet_critic, "mimicry": _mimicry
 
 
 @register
+@captured
 class WGANGPGenerator(Generator):
     """Latents to images.
 
@@ -264,22 +265,12 @@ class WGANGPGenerator(Generator):
             latents = keras.Input((latent_dim,), name="latents")
             images = build(latents, image_size, width, channels, factory)
         super().__init__(latents, images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim = latent_dim
-        self.config = dict(
-            image_size=image_size,
-            latent_dim=latent_dim,
-            width=width,
-            channels=channels,
-            networks=networks,
-            norm=norm,
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class WGANGPDiscriminator(keras.Model):
     """Images to critic values; twice differentiable.
 
@@ -311,16 +302,10 @@ class WGANGPDiscriminator(keras.Model):
             features = build(images, width, factory)
             logits = keras.layers.Dense(1, dtype="float32", name="logit")(features)
         super().__init__(images, logits, name=name, **kwargs)
-        # Config
-        self.config = dict(
-            image_size=image_size, width=width, channels=channels, networks=networks, norm=norm
-        )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 @register
+@captured
 class WGANGP(LatentGAN):
     """Wasserstein GAN with gradient penalty.
 
@@ -367,6 +352,7 @@ class WGANGP(LatentGAN):
             critic_width = published[1] if width is None else width
         if width is None:
             width = published[0]
+        self.config.update(width=width, critic_width=critic_width)
         shared = dict(channels=channels, networks=networks)
         super().__init__(
             WGANGPGenerator(image_size, latent_dim, width, norm=generator_norm, **shared),
@@ -375,16 +361,6 @@ class WGANGP(LatentGAN):
             penalties=[GradientPenalty(gradient_penalty)],
             critic_steps=critic_steps,
             **kwargs,
-        )
-        self.config = dict(
-            image_size=image_size,
-            latent_dim=latent_dim,
-            width=width,
-            critic_width=critic_width,
-            generator_norm=generator_norm,
-            critic_norm=critic_norm,
-            gradient_penalty=gradient_penalty,
-            **shared,
         )
 
     def default_optimizers(self):
@@ -399,8 +375,3 @@ class WGANGP(LatentGAN):
             )
             for player in ("generator", "discriminator")
         }
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"], config["penalties"]
-        return {**config, **self.config}
