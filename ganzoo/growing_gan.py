@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.layers.growing import fade
 from ganzoo.layers.resized_convolution import downscale, upscale
@@ -12,6 +13,7 @@ from ganzoo.layers.style_mapping import one_hot
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
+@captured
 class Growth:
     """When networks grow: a pure function of the images that they have seen.
 
@@ -56,13 +58,6 @@ class Growth:
         """Side of the images that are trained on."""
         return image_size >> int(self.lod(images_seen, image_size))
 
-    def get_config(self):
-        return {
-            "initial_size": self.initial_size,
-            "stable_images": self.stable_images,
-            "fade_images": self.fade_images,
-        }
-
     @classmethod
     def from_config(cls, config):
         return cls(**config)
@@ -93,6 +88,7 @@ def _checked_rates(multipliers):
     return rates
 
 
+@captured
 class GrowingGAN(LatentGAN):
     """A `LatentGAN` whose two networks grow together.
 
@@ -108,8 +104,7 @@ class GrowingGAN(LatentGAN):
     times smaller than that of the small image.
 
     A family's networks have `trunk`, a `layers.growing.Growing`, and take `level` and `fading`: see
-    `fakes` and `critic`. It sets `config`, its own arguments, out of which it makes loss and
-    penalties.
+    `fakes` and `critic`. It makes loss and penalties.
 
     Published optimizers: Adam 0.001 (0, 0.99), epsilon 1e-8.
 
@@ -133,6 +128,7 @@ class GrowingGAN(LatentGAN):
             raise ValueError(f"Penalties must run on every step. Received: intervals {lazy}")
         self.growth = growth
         self.rate_multipliers = _checked_rates(rate_multipliers)
+        self.config.update(rate_multipliers={str(k): v for k, v in self.rate_multipliers.items()})
         self.rate_multiplier = self.add_weight(
             (), "ones", trainable=False, aggregation="mean", name="rate_multiplier"
         )  # of the optimizers' present rates
@@ -249,14 +245,4 @@ class GrowingGAN(LatentGAN):
                 0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8
             )
             for player in ("generator", "discriminator")
-        }
-
-    def get_config(self):
-        growth, config = self.growth, super().get_config()
-        del config["loss"], config["penalties"]
-        return {
-            **config,
-            **self.config,
-            "growth": None if growth is None else keras.saving.serialize_keras_object(growth),
-            "rate_multipliers": {str(k): v for k, v in self.rate_multipliers.items()},
         }

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.ema import EMA
 from ganzoo.generator import Generator, canvas
 from ganzoo.growing_gan import GrowingGAN, Growth
@@ -151,6 +152,7 @@ class ProGANSynthesis(GrowingSynthesis):
 
 
 @register
+@captured
 class ProGANGenerator(Generator):
     """Latents to images.
 
@@ -216,12 +218,9 @@ class ProGANGenerator(Generator):
                 inputs.append(keras.Input((num_classes,), name="label"))
             images = ProGANSynthesis(side, **options, name="synthesis")(*inputs)
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.image_size, self.window, self.channels = side, window, channels
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, num_classes=num_classes, **options
-        )
 
     @property
     def trunk(self) -> ProGANSynthesis:
@@ -256,11 +255,9 @@ class ProGANGenerator(Generator):
         image = self.trunk(latents, *labels, level=level, fading=fading)
         return upscale(image, 2**level)
 
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
 
 @register
+@captured
 class ProGANDiscriminator(keras.Model):
     """Images to scores, and to logits of their classes.
 
@@ -304,10 +301,6 @@ class ProGANDiscriminator(keras.Model):
             trunk = GrowingTrunk(image_size, 1 + num_classes, **options, name="trunk")
             outputs = self.split(trunk(images))
         super().__init__(images, outputs, name=name)
-        # Config
-        self.config = dict(
-            image_size=image_size, channels=channels, num_classes=num_classes, **options
-        )
 
     @property
     def trunk(self) -> GrowingTrunk:
@@ -326,11 +319,9 @@ class ProGANDiscriminator(keras.Model):
             inputs = inputs[0] if isinstance(inputs, list) else inputs
         return super().__call__(inputs, *args, **kwargs)
 
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
 
 @register
+@captured
 class ProGAN(GrowingGAN):
     """Progressive growing: WGAN-GP with drift, and an auxiliary classifier where there are classes.
 
@@ -386,6 +377,8 @@ class ProGAN(GrowingGAN):
                 "`drift` and `class_weight` must be >= 0. "
                 f"Received: drift={drift!r}, class_weight={class_weight!r}"
             )
+        growth = growth if structure == "growing" else None
+        self.config.update(growth=growth)
         shared = dict(
             channels=channels, num_classes=num_classes, channel_base=channel_base,
             channel_max=channel_max, activation=activation, structure=structure,
@@ -396,18 +389,13 @@ class ProGAN(GrowingGAN):
             ProGANDiscriminator(canvas(image_size)[0], **{**shared, **(discriminator or {})}),
             loss=Wasserstein(),
             penalties=[GradientPenalty(gradient_penalty, target=target, alpha_weighs="fake")],
-            growth=growth if structure == "growing" else None,
+            growth=growth,
             rate_multipliers=rate_multipliers,
             ema=ema,
             **kwargs,
         )
         self.drift = drift
         self.class_weight = class_weight
-        self.config = dict(
-            image_size=image_size, **own, **shared, discriminator=discriminator,
-            gradient_penalty=gradient_penalty, target=target, drift=drift,
-            class_weight=class_weight,
-        )
 
     def phases(self):
         more = ("classes",) if self.generator.num_classes else ()

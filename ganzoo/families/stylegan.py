@@ -16,6 +16,7 @@ configurations C and D of StyleGAN2's paper are trained with.
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.ema import EMA
 from ganzoo.generator import MappedGenerator, canvas
 from ganzoo.growing_gan import GrowingGAN, Growth
@@ -40,6 +41,7 @@ RATES = {128: 1.5, 256: 2.0, 512: 3.0, 1024: 3.0}  # train.py, of 0.001
 
 
 @register
+@captured
 class StyleGANMapping(StyleMapping):
     """`StyleMapping` as StyleGAN has it: an activation's gain comes before it, not on the bias.
 
@@ -48,9 +50,11 @@ class StyleGANMapping(StyleMapping):
     Args: see `StyleMapping`; `average_decay` defaults to 0.995.
     """
 
-    def __init__(self, *args, conditioning="concat", average_decay=0.995, **kwargs):
+    def __init__(
+        self, style_dim, num_ws, *, conditioning="concat", average_decay=0.995, **kwargs
+    ):
         super().__init__(
-            *args, conditioning=conditioning, average_decay=average_decay, **kwargs
+            style_dim, num_ws, conditioning=conditioning, average_decay=average_decay, **kwargs
         )
 
     def build(self, latents_shape=None, label_shape=None):
@@ -186,6 +190,7 @@ def _synthesis_and_mapping(image_size, style_dim, mapping, layers, options):
 
 
 @register
+@captured
 class StyleGANGenerator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
@@ -243,10 +248,11 @@ class StyleGANGenerator(MappedGenerator):
         side, window = canvas(image_size)
         if first not in FIRST:
             raise ValueError(f"`first` must be one of {FIRST}. Received: first={first!r}")
+        steps, taps = list(check_steps(epilogue)), check_layers(layers, taps, first, epilogue)
+        self.config.update(epilogue=steps, taps=taps)
         options = dict(
             channels=channels, channel_base=channel_base, channel_max=channel_max,
-            activation=activation, first=first, epilogue=list(check_steps(epilogue)),
-            taps=check_layers(layers, taps, first, epilogue), structure=structure,
+            activation=activation, first=first, epilogue=steps, taps=taps, structure=structure,
         )
         # Graph
         with keras.name_scope(name):
@@ -256,14 +262,10 @@ class StyleGANGenerator(MappedGenerator):
                 inputs.append(keras.Input((num_classes,), name="label"))
             images = synthesis(styles(*inputs))
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
         self.num_classes, self.image_size, self.channels = num_classes, side, channels
         self.window = window
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, style_dim=style_dim,
-            num_classes=num_classes, mapping=mapping, layers=layers, **options,
-        )
 
     @property
     def trunk(self) -> StyledSynthesis:
@@ -293,11 +295,9 @@ class StyleGANGenerator(MappedGenerator):
             level=level, fading=fading, **options,
         )
 
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
 
 @register
+@captured
 class StyleGANDiscriminator(keras.Model):
     """Images, and labels where there are classes, to logits: ProGAN's with blurs.
 
@@ -332,10 +332,11 @@ class StyleGANDiscriminator(keras.Model):
     ):
         check_sizes(channels=channels, channel_base=channel_base, channel_max=channel_max)
         check_sizes(0, num_classes=num_classes)
+        taps = check_layers(layers, taps)
+        self.config.update(taps=taps)
         options = dict(
             channel_base=channel_base, channel_max=channel_max, activation=activation,
-            group_size=group_size, std_channels=std_channels, taps=check_layers(layers, taps),
-            structure=structure,
+            group_size=group_size, std_channels=std_channels, taps=taps, structure=structure,
         )
         # Graph
         with keras.name_scope(name):
@@ -347,12 +348,8 @@ class StyleGANDiscriminator(keras.Model):
                 label = keras.Input((num_classes,), name="label")
                 inputs, logits = [images, label], self.select(logits, label)
         super().__init__(inputs, logits, name=name)
-        # Config
+        # Attributes
         self.num_classes = num_classes
-        self.config = dict(
-            image_size=image_size, channels=channels, num_classes=num_classes, layers=layers,
-            **options,
-        )
 
     @property
     def trunk(self) -> Trunk:
@@ -367,11 +364,9 @@ class StyleGANDiscriminator(keras.Model):
     def __call__(self, inputs, *args, **kwargs):
         return super().__call__(with_one_hot(inputs, self.num_classes), *args, **kwargs)
 
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
 
 @register
+@captured
 class StyleGAN(GrowingGAN):
     """StyleGAN: non-saturating loss and R1, style mixing, progressive growing.
 
@@ -427,13 +422,16 @@ class StyleGAN(GrowingGAN):
             raise ValueError(
                 f"`style_mixing` must be in [0, 1]. Received: style_mixing={style_mixing!r}"
             )
+        taps, epilogue = check_layers(layers, taps, first, epilogue), list(epilogue)
+        growth = growth if structure == "growing" else None
+        self.config.update(taps=taps, epilogue=epilogue, growth=growth)
         shared = dict(
             channels=channels, num_classes=num_classes, channel_base=channel_base,
-            channel_max=channel_max, activation=activation, layers=layers,
-            taps=check_layers(layers, taps, first, epilogue), structure=structure,
+            channel_max=channel_max, activation=activation, layers=layers, taps=taps,
+            structure=structure,
         )
         own = dict(
-            latent_dim=latent_dim, style_dim=style_dim, first=first, epilogue=list(epilogue),
+            latent_dim=latent_dim, style_dim=style_dim, first=first, epilogue=epilogue,
             mapping=mapping,
         )
         super().__init__(
@@ -441,16 +439,12 @@ class StyleGAN(GrowingGAN):
             StyleGANDiscriminator(canvas(image_size)[0], **{**shared, **(discriminator or {})}),
             loss=NonSaturating(),
             penalties=[R1(r1_gamma)],
-            growth=growth if structure == "growing" else None,
+            growth=growth,
             rate_multipliers=rate_multipliers,
             ema=ema,
             **kwargs,
         )
         self.style_mixing = style_mixing
-        self.config = dict(
-            image_size=image_size, **own, **shared, discriminator=discriminator, r1_gamma=r1_gamma,
-            style_mixing=style_mixing,
-        )
 
     def fakes(self, batch, tag):
         level, fading = self.stage
