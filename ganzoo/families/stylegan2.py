@@ -14,6 +14,7 @@ Left out: configurations A to D of the first paper: their networks are in `style
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.ema import EMA
 from ganzoo.gan import Phase
 from ganzoo.generator import MappedGenerator, canvas
@@ -173,6 +174,7 @@ class Synthesis(keras.layers.Layer):
 
 
 @register
+@captured
 class StyleGAN2Generator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
@@ -229,8 +231,10 @@ class StyleGAN2Generator(MappedGenerator):
             architecture=check_architecture(architecture), noise=noise,
             half_precision_blocks=half_precision_blocks,
         )
+        taps = list(taps)
+        self.config.update(taps=taps)
         options = dict(
-            activation=activation, kernel_size=kernel_size, conv_clamp=conv_clamp, taps=list(taps)
+            activation=activation, kernel_size=kernel_size, conv_clamp=conv_clamp, taps=taps
         )
         # Graph
         with keras.name_scope(name):
@@ -241,14 +245,10 @@ class StyleGAN2Generator(MappedGenerator):
                 inputs.append(keras.Input((num_classes,), name="label"))
             images = synthesis(styles(*inputs))
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
         self.num_classes, self.image_size, self.channels = num_classes, side, channels
         self.window = window
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, style_dim=style_dim,
-            num_classes=num_classes, mapping=mapping, **sizes, **options,
-        )
 
     def synthesis(self, ws, noise="const", seed=0):
         ws = self.check_ws(ws)
@@ -270,11 +270,9 @@ class StyleGAN2Generator(MappedGenerator):
         seed = tf.constant(noise_seed, "int64")
         return super().forward(inputs, noise=check_noise(noise), noise_seed=seed, **options)
 
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
 
 @register
+@captured
 class StyleGAN2(LatentGAN):
     """StyleGAN2: non-saturating loss, lazy R1 and path length regularisation, style mixing.
 
@@ -334,9 +332,11 @@ class StyleGAN2(LatentGAN):
             raise ValueError(
                 f"`style_mixing` must be in [0, 1]. Received: style_mixing={style_mixing!r}"
             )
+        taps = list(taps)
+        self.config.update(taps=taps)
         shared = dict(
             channels=channels, num_classes=num_classes, channel_base=channel_base,
-            channel_max=channel_max, activation=activation, conv_clamp=conv_clamp, taps=list(taps),
+            channel_max=channel_max, activation=activation, conv_clamp=conv_clamp, taps=taps,
             half_precision_blocks=half_precision_blocks,
         )
         own = dict(
@@ -354,11 +354,6 @@ class StyleGAN2(LatentGAN):
         self.path_length = PathLength(path_length_weight, interval=path_length_interval)
         self.path_length.build(None)
         self.style_mixing = style_mixing
-        self.config = dict(
-            image_size=image_size, **own, **shared, discriminator=discriminator, r1_gamma=r1_gamma,
-            r1_interval=r1_interval, path_length_weight=path_length_weight,
-            path_length_interval=path_length_interval, style_mixing=style_mixing,
-        )
 
     # --- the step
 
@@ -416,11 +411,6 @@ class StyleGAN2(LatentGAN):
             "discriminator": self.penalties[0].interval,
         }
         return {f"{player}_optimizer": _adam(interval) for player, interval in lazy.items()}
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"], config["penalties"]
-        return {**config, **self.config}
 
 
 def _adam(interval):
