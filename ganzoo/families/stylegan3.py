@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.checks import check_choice
 from ganzoo.ema import EMA
 from ganzoo.generator import MappedGenerator, canvas
@@ -36,6 +37,7 @@ PUBLISHED_EMA = EMA(half_life_images=10_000, rampup=0.05)
 
 
 @register
+@captured
 class AliasFreeSynthesis(keras.layers.Layer):
     """Styles to images: Fourier features, then layers from band to band.
 
@@ -66,10 +68,6 @@ class AliasFreeSynthesis(keras.layers.Layer):
         shared = dict(
             filter_size=filter_size, oversampling=oversampling, clamp=clamp,
             magnitude_beta=magnitude_beta,
-        )
-        self.options = dict(
-            num_critical=num_critical, lowpass=lowpass, kernel_size=kernel_size,
-            half_precision_rates=half_precision_rates, **shared,
         )
         last = len(bands) - 1
         lowest, policy = bands[-1].rate / 2**half_precision_rates, keras.config.dtype_policy()
@@ -115,17 +113,9 @@ class AliasFreeSynthesis(keras.layers.Layer):
     def from_config(cls, config):
         return cls(**{**config, "bands": [Band(**band) for band in config["bands"]]})
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "bands": [vars(band) for band in self.bands],
-            "widths": self.widths,
-            "output_scale": self.output_scale,
-            **self.options,
-        }
-
 
 @register
+@captured
 class StyleGAN3Generator(MappedGenerator):
     """Latents, by way of one style for each layer, to images.
 
@@ -185,15 +175,10 @@ class StyleGAN3Generator(MappedGenerator):
                 inputs.append(keras.Input((num_classes,), name="label"))
             images = synthesis(styles(*inputs))
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
-        # Config
+        # Attributes
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
         self.num_classes, self.image_size, self.channels = num_classes, side, channels
         self.window = window
-        self.config = dict(
-            image_size=image_size, latent_dim=latent_dim, style_dim=style_dim, channels=channels,
-            num_classes=num_classes, equivariance=equivariance, channel_base=channel_base,
-            channel_max=channel_max, mapping=mapping, bands=bands, layers_options=layers_options,
-        )
 
     def synthesis(self, ws, noise="const", seed=0, transform=None):
         """See `StyleGenerator.synthesis`. There is no noise: all of its kinds give one image.
@@ -224,9 +209,6 @@ class StyleGAN3Generator(MappedGenerator):
         move = check_choice("averages", averages, ("move", "keep")) == "move"
         ws = self.styles(latents, label, update_average=move)
         return self.get_layer("synthesis")(ws, update_magnitude=move)
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
 
 
 def _configuration(equivariance):
@@ -294,6 +276,7 @@ def _widths(own):
 
 
 @register
+@captured
 class StyleGAN3(LatentGAN):
     """StyleGAN3: non-saturating loss and lazy R1; StyleGAN2's discriminator.
 
@@ -353,6 +336,7 @@ class StyleGAN3(LatentGAN):
             r1_gamma = 32.8 * (side / 1024) ** 2
         if blur_sigma is None:
             blur_sigma = BLUR[equivariance]
+        self.config.update(r1_gamma=r1_gamma, blur_sigma=blur_sigma)
         super().__init__(
             StyleGAN3Generator(image_size, **own, **shared),
             StyleGAN2Discriminator(
@@ -364,10 +348,6 @@ class StyleGAN3(LatentGAN):
             **kwargs,
         )
         self.blur_sigma, self.blur_fade_images = blur_sigma, blur_fade_images
-        self.config = dict(
-            image_size=image_size, **own, **shared, discriminator=discriminator, r1_gamma=r1_gamma,
-            r1_interval=r1_interval, blur_sigma=blur_sigma, blur_fade_images=blur_fade_images,
-        )
 
     def fakes(self, batch, tag):
         label = batch.get("label")
@@ -393,8 +373,3 @@ class StyleGAN3(LatentGAN):
                 0.002 * share, beta_1=0.0, beta_2=0.99**share, epsilon=1e-8
             ),
         }
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"], config["penalties"]
-        return {**config, **self.config}
