@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import check_layer, dtype_policy
+from harness import check_layer, dtype_policy, two_replicas
 
 from ganzoo.layers.normalization import BatchNormalization
 
@@ -123,3 +123,63 @@ def test_statistics_stay_float32(policy, shape):
     axes = tuple(range(len(shape) - 1))
     mean = tf.cast(half, tf.float32).numpy().mean(axes)
     np.testing.assert_allclose(after[2], 0.9 * before[2] + 0.1 * mean, rtol=1e-4, atol=1e-4)
+
+
+def trained(layer, x):
+    """The output of a training step, its derivatives by x and the weights, and theirs."""
+    weigh = tf.cast(tf.range(x.shape[-1]), "float32") + 1.0
+    sources = [x, layer.gamma.value, layer.beta.value]
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(sources)
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            y = layer(x, training=True)
+            total = tf.reduce_sum(weigh * tf.sin(y))
+        first = tape.gradient(total, sources)
+        squares = tf.reduce_sum(first[0] ** 2)
+    return y, *first, outer.gradient(squares, x)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("sizes", [(2, 2), (1, 3)])
+def test_synchronized(shape, sizes):
+    """Two replicas, also with parts of unlike size, do what one does with the whole batch."""
+    x = values((4, *shape[1:]))
+    single = filled(shape)
+    expected = [t.numpy() for t in trained(single, tf.constant(x))]
+    strategy = two_replicas()
+    with strategy.scope():
+        layer = filled(shape, synchronized=True)
+    parts = [tf.constant(part) for part in np.split(x, [sizes[0]])]
+    batch = strategy.experimental_distribute_values_from_function(
+        lambda context: parts[context.replica_id_in_sync_group]
+    )
+
+    @tf.function
+    def step(batch):
+        return strategy.run(trained, (layer, batch))
+
+    found = [
+        [t.numpy() for t in strategy.experimental_local_results(value)] for value in step(batch)
+    ]
+    joined = [np.concatenate(v) if i in (0, 1, 4) else sum(v) for i, v in enumerate(found)]
+    for a, b in zip(joined, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * np.abs(b).max())
+    for a, b in zip(layer.get_weights(), single.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_synchronized_alone(policy):
+    with dtype_policy(policy):
+        one, other = filled((6, 3)), filled((6, 3), synchronized=True)
+    x = tf.constant(values((6, 3)) + 300.0)
+    tolerance = 1e-3 if policy == "float32" else 5e-2
+    y, expected = other(x, training=True), one(x, training=True)
+    assert y.dtype == expected.dtype
+    np.testing.assert_allclose(
+        tf.cast(y, "float32"), tf.cast(expected, "float32"), atol=tolerance
+    )
+    for a, b in zip(other.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+    assert other.get_config()["synchronized"] and not one.get_config()["synchronized"]
