@@ -59,10 +59,13 @@ class EMA:
         return 0.5 ** (tf.cast(batch_size, "float32") / tf.maximum(half_life, 1e-8))
 
     def update_all(self, pairs, images_seen, batch_size):
-        """Moves every average of `pairs` [(average, source), ...] one step towards its source."""
+        """Moves every average of `pairs` [(average, source), ...] one step towards its source.
+
+        Raises: ValueError: if the two networks of a pair have not as many weights.
+        """
         decay = self.decay_at(images_seen, batch_size)
         for average, source in pairs:
-            for a, s in zip(average.weights, source.weights):
+            for a, s in zip(average.weights, source.weights, strict=True):
                 if "seed_generator" in a.path:
                     continue
                 if s.trainable:

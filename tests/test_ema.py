@@ -43,6 +43,15 @@ def test_config():
     }
 
 
+def test_networks_that_do_not_match():
+    small, large = (keras.Sequential([keras.Input((2,)), *layers]) for layers in (
+        [keras.layers.Dense(3)], [keras.layers.Dense(3), keras.layers.Dense(3)],
+    ))  # fmt: skip
+    for pair in ((small, large), (large, small)):
+        with pytest.raises(ValueError, match="zip"):
+            EMA(decay=0.9).update_all([pair], 8, 8)
+
+
 class Replica(keras.callbacks.Callback):
     """The average in NumPy."""
 

@@ -102,7 +102,7 @@ class AliasFreeSynthesis(keras.layers.Layer):
     def call(self, ws, transform=None, update_magnitude=False):
         ws = tf.unstack(tf.cast(ws, "float32"), num=self.num_ws, axis=1)
         x = self.features(ws[0], transform=transform)
-        for layer, w in zip(self.convolutions, ws[1:]):
+        for layer, w in zip(self.convolutions, ws[1:], strict=True):
             x = layer(x, w, update_magnitude=update_magnitude)
         return tf.cast(x, "float32") * self.output_scale
 

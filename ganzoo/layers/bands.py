@@ -57,7 +57,9 @@ def layer_bands(
     sizes[-2:] = image_size
     return [
         Band(int(size), int(rate), float(cutoff), float(half_width))
-        for size, rate, cutoff, half_width in zip(sizes, rates, cutoffs, half_widths)
+        for size, rate, cutoff, half_width in zip(
+            sizes, rates, cutoffs, half_widths, strict=True
+        )
     ]
 
 

@@ -298,7 +298,7 @@ class Trunk(Growing):
 
     def build(self, image_shape):
         self.add_lod()
-        for side, block in zip(self.sides, self.blocks):
+        for side, block in zip(self.sides, self.blocks, strict=True):
             block.build((None, side, side, self.maps[side]), image_shape[-1])
 
     def call(self, image, level=None, fading=True):

@@ -104,7 +104,7 @@ def _source(inverses, height, width):
     middle = (height - 1) / 2, (width - 1) / 2
     y, x = (
         (tf.range(2 * n + 10, dtype="float32") - DELAY) / 2 - m
-        for n, m in zip((height, width), middle)
+        for n, m in zip((height, width), middle, strict=True)
     )
     x, y = x[tf.newaxis], y[:, tf.newaxis]
     found = []
