@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from ganzoo.arguments import captured
+from ganzoo.checks import check_count
 
 
 @keras.saving.register_keras_serializable(package="ganzoo")
@@ -25,10 +26,8 @@ class MinibatchStd(keras.layers.Layer):
 
     def __init__(self, group_size=4, channels=1, **kwargs):
         super().__init__(**kwargs)
-        group = 1 if group_size is None else group_size
-        for name, value in (("group_size", group), ("channels", channels)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` must be an int > 0. Received: {name}={value!r}")
+        check_count("group_size", 1 if group_size is None else group_size)
+        check_count("channels", channels)
         self.group_size, self.channels = group_size, channels
 
     def build(self, input_shape):
