@@ -38,7 +38,7 @@ POWERS = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of a natural image's bands, append
 POLICIES = ("color", "translation", "cutout")
 
 
-def get(identifier):
+def get(identifier) -> "Augment | None":
     """The `Augment` of an identifier.
 
     Args: identifier: `Augment`; a name of `SETS` for an `AdaptiveAugment` of it; `"diffaugment"`;
@@ -517,7 +517,7 @@ def _hue(angle):
     return _LUMA + cos * _CHROMA + sin * across + _ONE
 
 
-def equal_power(gains):
+def equal_power(gains) -> tf.Tensor:
     """Factors of bands [N, 4], scaled so that a natural image keeps its power."""
     power = tf.reduce_sum(np.float32(POWERS) * tf.square(gains), 1, keepdims=True)
     return gains * tf.math.rsqrt(power)

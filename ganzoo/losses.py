@@ -404,7 +404,7 @@ _BY_NAME = {
 NAMES = tuple(_BY_NAME)
 
 
-def get(identifier):
+def get(identifier) -> AdversarialLoss:
     """The adversarial loss an argument means.
 
     Args:

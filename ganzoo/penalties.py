@@ -74,7 +74,7 @@ def _same_shape(real, fake):
         )
 
 
-def input_gradient(critic, points):
+def input_gradient(critic, points) -> tf.Tensor:
     """d (sum of the critic's logits) / d points, differentiable once more.
 
     Args:
@@ -104,12 +104,12 @@ def input_gradient(critic, points):
     return gradient
 
 
-def squared_norm(gradient):
+def squared_norm(gradient) -> tf.Tensor:
     """Sum of squares over all axes but the first: [B, ...] -> [B]."""
     return tf.reduce_sum(tf.square(gradient), axis=list(range(1, gradient.shape.rank)))
 
 
-def interpolate(real, fake, alpha, *, alpha_weighs="real"):
+def interpolate(real, fake, alpha, *, alpha_weighs="real") -> tf.Tensor:
     """Points on the segments between samples: alpha * real + (1 - alpha) * fake.
 
     Args:

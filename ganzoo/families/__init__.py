@@ -7,6 +7,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import types
 
 from ganzoo import resources
 from ganzoo.errors import UnknownFamilyError, first_line
@@ -20,7 +21,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in resources.FAMILIES.glob("[!_]*.py")))
 
 
-def module_of(family: str):
+def module_of(family: str) -> types.ModuleType:
     """The module `ganzoo.families.<family>`.
 
     Raises: ValueError: for a family that does not exist.
@@ -38,7 +39,7 @@ def is_own(family) -> bool:
     return isinstance(family, str) and ">" in family
 
 
-def family_class(family: str):
+def family_class(family: str) -> type:
     """The GAN class of a family.
 
     Raises: ValueError: for a family that does not exist. UnknownFamilyError: for one outside this
@@ -50,7 +51,7 @@ def family_class(family: str):
     return next(value for key, value in vars(module_of(family)).items() if key.lower() == word)
 
 
-def registered(name: str):
+def registered(name: str) -> type:
     """The class that somebody registered with Keras in this process.
 
     Raises: UnknownFamilyError: nobody did.
@@ -142,7 +143,7 @@ def construct(family: str, arguments: dict):
         ) from error
 
 
-def import_all():
+def import_all() -> None:
     """Imports every family, which registers all classes that a `.keras` file may name."""
     for family in names():
         module_of(family)

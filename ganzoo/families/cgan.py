@@ -48,7 +48,7 @@ class WithLabel(keras.layers.Layer):
         return (*x_shape[:-1], x_shape[-1] + label_shape[-1])
 
 
-def label_input(num_classes, num_attributes):
+def label_input(num_classes, num_attributes) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """(input of a functional network, the label as a vector float [B, K]).
 
     Raises: ValueError: unless exactly one of the two counts is positive.

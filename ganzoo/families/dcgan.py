@@ -12,6 +12,8 @@ convolutions; `variant="paper"` normalises the first one per map, the official c
 (`variant="dcgan_code"`).
 """
 
+from collections.abc import Callable
+
 import keras
 
 from ganzoo.arguments import captured
@@ -30,7 +32,7 @@ VARIANTS = {  # kernel_size, prior, fakes, first_norm, epsilon
 FIRST_NORMS = ("maps", "units")
 
 
-def norm_with(epsilon, first_norm="maps"):
+def norm_with(epsilon, first_norm="maps") -> Callable[[str], BatchNormalization]:
     """name -> batch normalisation whose gain starts at N(1, 0.02), as in both official codes."""
 
     def norm(name):

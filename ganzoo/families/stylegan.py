@@ -160,7 +160,7 @@ class StyleGANSynthesis(StyledSynthesis):
         return self.image(level, fading, step)
 
 
-def check_layers(layers, taps, first="constant", epilogue=EPILOGUE):
+def check_layers(layers, taps, first="constant", epilogue=EPILOGUE) -> list | None:
     """The filter of the resampling, as a list or `None`.
 
     Raises: ValueError: for layers that do not exist, or that lack what was asked for.

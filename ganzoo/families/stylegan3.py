@@ -242,7 +242,7 @@ def _check_transform(transform):
     return transform
 
 
-def blur(images, sigma, longest):
+def blur(images, sigma, longest) -> tf.Tensor:
     """Gaussian blur, which leaves images alone once it is narrower than a pixel.
 
     Args:

@@ -7,6 +7,8 @@ Differs: the official code updates both players from one set of fakes at once, h
 as in the paper's algorithm 1; it starts the generator's last bias at the data's log-odds.
 """
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -22,7 +24,7 @@ PIECES = 5  # of a maxout unit; mnist.yaml
 RANGES = {"generator": 0.05, "discriminator": 0.005}  # mnist.yaml, `irange`
 
 
-def kernels(initializer, player):
+def kernels(initializer, player) -> Callable[[], keras.initializers.Initializer]:
     """() -> a fresh initializer: one instance gives all kernels of a shape the same values."""
     if initializer == "paper":
         return lambda: keras.initializers.RandomUniform(-RANGES[player], RANGES[player])

@@ -14,13 +14,13 @@ register = keras.saving.register_keras_serializable(package="ganzoo")
 STEPS = ("noise", "pixel_norm", "instance_norm", "style")  # in the order in which they are done
 
 
-def instance_norm(x, epsilon=1e-8):
+def instance_norm(x, epsilon=1e-8) -> tf.Tensor:
     """(x - mean) / sqrt(variance + epsilon), over the pixels of each map: float [N, H, W, C]."""
     x -= tf.reduce_mean(x, [1, 2], keepdims=True)
     return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), [1, 2], keepdims=True) + epsilon)
 
 
-def check_steps(steps):
+def check_steps(steps) -> tuple[str, ...]:
     """The steps of a `StyleEpilogue` in their order.
 
     Raises: ValueError: if one is not of `STEPS`.

@@ -29,7 +29,7 @@ LARGEST = 2**25  # numbers of an upsampled image that are in memory at once
 # --- filter design
 
 
-def kaiser_beta(taps, width, rate):
+def kaiser_beta(taps, width, rate) -> float:
     """Shape of the Kaiser window that makes a filter of this length fall within `width`.
 
     Args:
@@ -51,7 +51,7 @@ def _positions(taps):
     return np.arange(taps) - (taps - 1) / 2
 
 
-def separable_lowpass(taps, cutoff, width, rate):
+def separable_lowpass(taps, cutoff, width, rate) -> np.ndarray:
     """Windowed sinc: the filter along one axis, to be applied to both.
 
     Args:
@@ -65,7 +65,7 @@ def separable_lowpass(taps, cutoff, width, rate):
     return _normalised(sinc * np.kaiser(taps, kaiser_beta(taps, width, rate)))
 
 
-def radial_lowpass(taps, cutoff, width, rate):
+def radial_lowpass(taps, cutoff, width, rate) -> np.ndarray:
     """Windowed jinc: a filter that treats all directions alike.
 
     Args: as for `separable_lowpass`.
@@ -101,7 +101,7 @@ def _bessel_j1(x):
 def filtered_leaky_relu(
     x, up_taps, down_taps, bias, *, up=1, down=1, padding=(0, 0, 0, 0), gain=2**0.5, slope=0.2,
     clamp=None,
-):
+) -> tf.Tensor:
     """Leaky ReLU of the continuous signal: bias, upsampling, leaky ReLU, clamp, downsampling.
 
     Args:
@@ -166,7 +166,9 @@ def _resampled(x, taps, up=1, down=1, padding=(0, 0, 0, 0), gain=1.0):
     return upfirdn(x, taps, up=up, down=down, padding=padding, gain=gain)
 
 
-def modulated_convolution(x, kernel, styles, *, padding=(0, 0), demodulate=True, input_gain=None):
+def modulated_convolution(
+    x, kernel, styles, *, padding=(0, 0), demodulate=True, input_gain=None
+) -> tf.Tensor:
     """Convolution with a kernel scaled per sample, as scaling before and after a plain one.
 
     With demodulation the kernel is first divided by its root mean square per output map, and the

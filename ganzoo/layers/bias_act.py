@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 
-def leaky_relu(x, slope=0.2):
+def leaky_relu(x, slope=0.2) -> tf.Tensor:
     """max(x, slope x), whose gradient looks at the result, so that `x` need not be kept: TensorFlow
     then joins convolution, bias and activation.
 
@@ -38,7 +38,7 @@ ACTIVATIONS = {
 HOMOGENEOUS = ("linear", "relu", "lrelu")  # f(g x) = g f(x) for g > 0
 
 
-def check_activation(name):
+def check_activation(name) -> str:
     """The name, if it is one of `ACTIVATIONS`.
 
     Raises: ValueError: otherwise.
@@ -50,12 +50,14 @@ def check_activation(name):
     return name
 
 
-def activation_gain(name):
+def activation_gain(name) -> float:
     """The factor that comes after an activation by default."""
     return ACTIVATIONS[check_activation(name)][1]
 
 
-def bias_act(x, bias=None, activation="linear", *, slope=0.2, gain=None, clamp=None, noise=None):
+def bias_act(
+    x, bias=None, activation="linear", *, slope=0.2, gain=None, clamp=None, noise=None
+) -> tf.Tensor:
     """clip(gain * activation(x + bias + noise), -clamp, clamp).
 
     The bias comes first: TensorFlow joins it to a convolution before it.
@@ -80,7 +82,7 @@ def bias_act(x, bias=None, activation="linear", *, slope=0.2, gain=None, clamp=N
     return x if clamp is None else tf.clip_by_value(x, -clamp, clamp)
 
 
-def scaled_bias_act(x, bias, activation, *, gain, clamp, noise=None):
+def scaled_bias_act(x, bias, activation, *, gain, clamp, noise=None) -> tf.Tensor:
     """`bias_act` of an `x` into which `linear_gain` has gone already.
 
     Args: gain: the whole gain, as in `bias_act`; `noise` has had its part of it.
@@ -90,12 +92,12 @@ def scaled_bias_act(x, bias, activation, *, gain, clamp, noise=None):
     return bias_act(x, bias, activation, gain=gain / early, clamp=clamp, noise=noise)
 
 
-def linear_gain(activation, gain):
+def linear_gain(activation, gain) -> float:
     """The part of the gain that may come before the activation, into a kernel: all or nothing."""
     return gain if activation in HOMOGENEOUS else 1.0
 
 
-def check_clamp(clamp):
+def check_clamp(clamp) -> float | None:
     """The clamp, if it is `None` or > 0.
 
     Raises: ValueError: otherwise.
@@ -105,6 +107,6 @@ def check_clamp(clamp):
     return clamp
 
 
-def standard_normal():
+def standard_normal() -> keras.initializers.Initializer:
     """A fresh initializer N(0, 1)."""
     return keras.initializers.RandomNormal(0.0, 1.0)

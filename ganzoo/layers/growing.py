@@ -9,6 +9,7 @@ Reference: Karras et al. 2018 (arXiv:1710.10196), section 2 and figure 2.
 
 import functools
 import numbers
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -31,7 +32,7 @@ STRUCTURES = ("growing", "fixed")
 POOLING = ("before", "after")
 
 
-def check_activation(name):
+def check_activation(name) -> Callable[[tf.Tensor], tf.Tensor]:
     """The function of a name of `ACTIVATIONS`.
 
     Raises: ValueError: for another name.
@@ -43,19 +44,19 @@ def check_activation(name):
     return ACTIVATIONS[name]
 
 
-def check_sizes(least=1, **sizes):
+def check_sizes(least=1, **sizes) -> None:
     """Raises `ValueError` for one that is no int >= `least`."""
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={value!r}")
 
 
-def fade(x, smaller, share):
+def fade(x, smaller, share) -> tf.Tensor:
     """x + share * (smaller - x)."""
     return x + (smaller - x) * tf.cast(share, x.dtype)
 
 
-def blur(x, taps):
+def blur(x, taps) -> tf.Tensor:
     """A filter along both axes, of sum 1; the size stays and zeros lie around.
 
     Args: taps: sequence of float, or `None` for no filter. Applied as a correlation.

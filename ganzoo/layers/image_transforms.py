@@ -28,14 +28,14 @@ KEPT = 3  # how far out of the image those reach that are looked up as they are
 BANDS = 4
 
 
-def mirrored(positions, size):
+def mirrored(positions, size) -> tf.Tensor:
     """Positions on an axis, int or float, as positions in [0, size - 1]."""
     period = max(2 * (size - 1), 1)
     positions = tf.math.floormod(positions, period)
     return tf.minimum(positions, period - positions)
 
 
-def pick(images, rows, columns):
+def pick(images, rows, columns) -> tf.Tensor:
     """Pixels of each image: int32 [N, h, w] each -> [N, h, w, C]."""
     _, height, width, depth = images.shape
     first = tf.range(tf.shape(images)[0])[:, tf.newaxis, tf.newaxis] * (height * width)
@@ -51,7 +51,7 @@ def _per_image(values):
     return values[:, tf.newaxis, tf.newaxis]
 
 
-def blit(images, mirror, turns, shift):
+def blit(images, mirror, turns, shift) -> tf.Tensor:
     """Mirrored left to right, turned, then shifted; every pixel of the result is a pixel.
 
     Args:
@@ -81,7 +81,7 @@ def _pad(images, size):
     return images
 
 
-def warp(images, inverses):
+def warp(images, inverses) -> tf.Tensor:
     """An affine map of each image: twice as large, linear interpolation, half as large.
 
     Up and down go by the orthogonal filter `SYM6`, so that what is not moved is not changed.
@@ -132,7 +132,7 @@ def _interpolated(images, rows, columns):
     return tf.reshape(tf.add_n(found), [-1, *rows.shape[1:], depth])
 
 
-def recolour(images, matrices):
+def recolour(images, matrices) -> tf.Tensor:
     """An affine map of each image's colours.
 
     Args: matrices: float32 [N, 3, 4]. From (r, g, b, 1) to (r, g, b). For an image of one channel
@@ -149,7 +149,7 @@ def recolour(images, matrices):
 
 
 @functools.cache
-def filter_bank():
+def filter_bank() -> np.ndarray:
     """float64 [4, 43], symmetric, sum to a unit impulse; bands of frequencies, the lowest first.
 
     [0, pi / 8], [pi / 8, pi / 4], [pi / 4, pi / 2], [pi / 2, pi]: cascades of the two half-band
@@ -183,7 +183,7 @@ def _band_matrices(size):
     return matrices.astype("float32")
 
 
-def amplify(images, gains):
+def amplify(images, gains) -> tf.Tensor:
     """Bands of frequencies of each image, along both axes, times a factor.
 
     Args: gains: float32 [N, 4]. For the bands of `filter_bank`.
@@ -194,7 +194,7 @@ def amplify(images, gains):
     return tf.einsum("nyi,nijc,nxj->nyxc", down, images, right, optimize="optimal")
 
 
-def cut_out(images, centres, size):
+def cut_out(images, centres, size) -> tf.Tensor:
     """A rectangle of each image becomes 0.
 
     Args:

@@ -5,7 +5,7 @@ import tensorflow as tf
 NOISE = ("const", "none", "random")
 
 
-def check_noise(noise):
+def check_noise(noise) -> str:
     """The kind of noise, if it is one of `NOISE`.
 
     Raises: ValueError: otherwise.
@@ -15,7 +15,7 @@ def check_noise(noise):
     return noise
 
 
-def draw_noise(seed, count, side):
+def draw_noise(seed, count, side) -> tf.Tensor:
     """float32 [N, side, side, 1] of N(0, 1).
 
     Args: seed: int32 [2], or [N, 2], one for each sample, whose noise then depends on no other.
@@ -28,18 +28,18 @@ def draw_noise(seed, count, side):
     )
 
 
-def seed_pair(seed):
+def seed_pair(seed) -> tf.Tensor:
     """int32 [2] of an int, or of what has such a shape already."""
     seed = tf.convert_to_tensor(seed, "int32")
     return tf.stack([seed, 0]) if seed.shape.rank == 0 else seed
 
 
-def layer_seed(seed, layer):
+def layer_seed(seed, layer) -> tf.Tensor | None:
     """Another seed for each layer: `seed` int32 [..., 2] or `None`, `layer` an int."""
     return None if seed is None else seed + tf.constant([0, 1 + layer])
 
 
-def sample_seeds(latents, seed):
+def sample_seeds(latents, seed) -> tf.Tensor:
     """int32 [N, 2] of an int and of each sample's own latents, so that batches do not matter."""
     own = tf.reduce_sum(tf.bitcast(latents, "int32"), 1)
     return tf.stack([own, tf.fill(tf.shape(own), tf.cast(seed, "int32"))], 1)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from ganzoo.arguments import captured
 
 
-def pixel_norm(x, epsilon=1e-8):
+def pixel_norm(x, epsilon=1e-8) -> tf.Tensor:
     """x / sqrt(mean(x^2 over the last axis) + epsilon): float [..., C] to the same.
 
     Reference: Karras et al. 2018 (arXiv:1710.10196), section 4.2.

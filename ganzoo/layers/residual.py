@@ -15,13 +15,13 @@ def no_norm(name):
     return lambda x: x
 
 
-def he_uniform_average():
+def he_uniform_average() -> keras.initializers.Initializer:
     """Uniform with variance 4 / (fan_in + fan_out)."""
     # improved_wgan_training conv2d.py: he_init; mimicry: xavier_uniform with gain sqrt(2)
     return keras.initializers.VarianceScaling(2.0, "fan_avg", "uniform")
 
 
-def conv(x, filters, kernel_size, *, name, initializer=GLOROT, use_bias=True):
+def conv(x, filters, kernel_size, *, name, initializer=GLOROT, use_bias=True) -> keras.KerasTensor:
     """Convolution of stride 1 that keeps the side."""
     return keras.layers.Conv2D(
         filters,
@@ -33,7 +33,9 @@ def conv(x, filters, kernel_size, *, name, initializer=GLOROT, use_bias=True):
     )(x)
 
 
-def up_block(x, filters, *, name, norm, interpolation, use_bias=True, conv=conv):
+def up_block(
+    x, filters, *, name, norm, interpolation, use_bias=True, conv=conv
+) -> keras.KerasTensor:
     """Generator block that doubles the side.
 
     y = conv(relu(norm(conv(up(relu(norm(x))))))) + up(conv1x1(x))
@@ -72,7 +74,7 @@ def up_block(x, filters, *, name, norm, interpolation, use_bias=True, conv=conv)
 
 def down_block(
     x, filters, *, name, norm=no_norm, pool=True, shortcut_of="input", use_bias=True, conv=conv
-):
+) -> keras.KerasTensor:
     """Critic block: pool(conv(relu(norm(conv(relu(norm(x))))))) + conv1x1(pool(s)).
 
     The shortcut has no convolution where neither the side nor the number of maps changes.
@@ -109,7 +111,7 @@ def down_block(
     return keras.layers.Add(name=name)([h, shortcut])
 
 
-def first_down_block(images, filters, *, name, conv=conv):
+def first_down_block(images, filters, *, name, conv=conv) -> keras.KerasTensor:
     """Critic block with no ReLU in front: pool(conv(relu(conv(x)))) + conv1x1(pool(x)).
 
     Args: as for `down_block`.
@@ -123,6 +125,6 @@ def first_down_block(images, filters, *, name, conv=conv):
     return keras.layers.Add(name=name)([halve(h, name=f"{name}_pool_residual"), shortcut])
 
 
-def halve(x, *, name):
+def halve(x, *, name) -> keras.KerasTensor:
     """Average of 2 x 2 pixels."""
     return keras.layers.AveragePooling2D(2, name=name)(x)

@@ -14,19 +14,19 @@ from ganzoo.layers.equalized import EqualizedConv2D
 register = keras.saving.register_keras_serializable(package="ganzoo")
 
 
-def upscale(x, factor=2):
+def upscale(x, factor=2) -> tf.Tensor:
     """Nearest-neighbour upsampling: float [N, H, W, C] to [N, H * factor, W * factor, C]."""
     if factor == 1:
         return x
     return tf.repeat(tf.repeat(x, factor, 1), factor, 2)
 
 
-def downscale(x, factor=2):
+def downscale(x, factor=2) -> tf.Tensor:
     """Means of factor x factor pixels: float [N, H, W, C] to [N, H / factor, W / factor, C]."""
     return x if factor == 1 else tf.nn.avg_pool2d(x, factor, factor, "VALID")
 
 
-def spread(kernel):
+def spread(kernel) -> tf.Tensor:
     """The sum of a kernel's four shifts by one pixel: [k, k, C, F] to [k + 1, k + 1, C, F]."""
     padded = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])
     return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]

@@ -13,7 +13,7 @@ CONDITIONING = ("embed", "concat")
 EPSILON = 1e-8  # inside the root of the second moment
 
 
-def normalize_second_moment(x):
+def normalize_second_moment(x) -> tf.Tensor:
     """x / sqrt(mean x^2 + 1e-8), over the last axis."""
     return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), -1, keepdims=True) + EPSILON)
 
@@ -83,7 +83,7 @@ def with_one_hot(inputs, num_classes):
     return [x, labels]
 
 
-def check_rows(x, labels):
+def check_rows(x, labels) -> None:
     """Raises `ValueError` unless there is a label for each row of `x`, where both are known."""
     if None not in (x.shape[0], labels.shape[0]) and x.shape[0] != labels.shape[0]:
         raise ValueError(
@@ -95,7 +95,7 @@ def check_rows(x, labels):
 # --- styles
 
 
-def check_cutoff(cutoff, num_ws):
+def check_cutoff(cutoff, num_ws) -> None:
     """Raises `ValueError` unless it is `None` or an int in [0, num_ws]."""
     whole = isinstance(cutoff, (int, np.integer)) and not isinstance(cutoff, bool)
     if cutoff is not None and not (whole and 0 <= cutoff <= num_ws):
@@ -105,7 +105,7 @@ def check_cutoff(cutoff, num_ws):
         )
 
 
-def check_truncation(truncation):
+def check_truncation(truncation) -> None:
     """Raises `ValueError` unless it is a tensor or a finite number."""
     if tf.is_tensor(truncation):
         return

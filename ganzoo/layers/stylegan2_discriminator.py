@@ -16,7 +16,7 @@ CONDITIONING = ("projection", "selection")
 register = keras.saving.register_keras_serializable(package="ganzoo")
 
 
-def check_architecture(name):
+def check_architecture(name) -> str:
     """The name, if it is one of `ARCHITECTURES`.
 
     Raises: ValueError: otherwise.
@@ -28,7 +28,7 @@ def check_architecture(name):
     return name
 
 
-def block_sizes(image_size):
+def block_sizes(image_size) -> list[int]:
     """Sides of the blocks' images, 4 to `image_size`.
 
     Raises: ValueError: for a size that is no power of two.
@@ -42,12 +42,12 @@ def block_sizes(image_size):
     return [2**k for k in range(2, image_size.bit_length())]
 
 
-def maps_at(side, channel_base, channel_max):
+def maps_at(side, channel_base, channel_max) -> int:
     """Maps of a block: channel_base / side, at most `channel_max`."""
     return max(1, min(channel_base // side, channel_max))
 
 
-def block_policy(side, image_size, half_precision_blocks):
+def block_policy(side, image_size, half_precision_blocks) -> keras.DTypePolicy | str:
     """The dtype policy of a block: the global one for the largest so many, float32 for others."""
     if side > 4 and side * 2**half_precision_blocks > image_size:
         return keras.config.dtype_policy()
