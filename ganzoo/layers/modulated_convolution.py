@@ -10,6 +10,7 @@ Reference: Karras et al. 2020 (arXiv:1912.04958), section 2.2, equations 1 to 3.
 import keras
 import tensorflow as tf
 
+from ganzoo.arguments import captured
 from ganzoo.layers.bias_act import (
     activation_gain,
     check_activation,
@@ -72,6 +73,7 @@ def modulated_conv2d(
     return y if outer is None else y * tf.cast(outer, x.dtype)[:, tf.newaxis, tf.newaxis]
 
 
+@captured
 class _Convolution(keras.layers.Layer):
     """What the layers of this module share: a raw kernel N(0, 1), a filter, an activation."""
 
@@ -92,6 +94,7 @@ class _Convolution(keras.layers.Layer):
         self.activation = check_activation(activation)
         self.conv_clamp = check_clamp(conv_clamp)
         self.taps = list(taps)
+        self.config.update(taps=self.taps)
         self.fir = setup_filter(taps)
         self.bias = None
 
@@ -118,18 +121,9 @@ class _Convolution(keras.layers.Layer):
         """The factor that goes into the kernel."""
         return linear_gain(self.activation, gain * activation_gain(self.activation))
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "activation": self.activation,
-            "conv_clamp": self.conv_clamp,
-            "taps": self.taps,
-        }
-
 
 @register
+@captured
 class ResampledConv2D(_Convolution):
     """An equalised convolution at another size: kernel / sqrt(fan-in), bias, activation, clamp.
 
@@ -165,13 +159,9 @@ class ResampledConv2D(_Convolution):
         )
         return self._finish(x, gain)
 
-    def get_config(self):
-        return {
-            **super().get_config(), "up": self.up, "down": self.down, "use_bias": self.use_bias,
-        }
-
 
 @register
+@captured
 class StyledConv2D(_Convolution):
     """A layer of the synthesis: modulated convolution, noise, bias, activation, clamp.
 
@@ -221,9 +211,6 @@ class StyledConv2D(_Convolution):
             drawn = tf.cast(drawn * (self.noise_strength.value * early), x.dtype)
         return self._finish(x, gain, drawn)
 
-    def get_config(self):
-        return {**super().get_config(), "up": self.up, "noise_side": self.noise_side}
-
 
 def _draw(seed, count, side):
     """float32 [N, side, side, 1] of N(0, 1)."""
@@ -236,6 +223,7 @@ def _draw(seed, count, side):
 
 
 @register
+@captured
 class ToImage(_Convolution):
     """Maps to channels of the image: a modulated 1 x 1 convolution without demodulation.
 
