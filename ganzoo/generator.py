@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo import conditions
 from ganzoo.conditions import Attributes, Classes, Unconditional, check_label_range
 from ganzoo.layers.style_mapping import check_cutoff, check_truncation, one_hot, with_one_hot
 
@@ -55,8 +56,10 @@ class Generator(keras.Model):
 
     Attributes:
         latent_dim: int > 0.
-        condition: of `ganzoo.conditions`: what the network is told beside latents. Defaults to
-            `Unconditional()`.
+        condition: of `ganzoo.conditions`: what the network is told beside latents. Follows from the
+            next two unless it is set.
+        num_classes: int. Labels are int32 [B] in [0, num_classes). Defaults to 0, none.
+        num_attributes: int. Labels are float32 [B, num_attributes]. Defaults to 0, none.
         prior: `"normal"` (N(0, 1)) or `"uniform"` (U(-1, 1)): what training drew latents from.
         window: (height, width) or `None`. The part in the middle of the network's output that is
             the image: all that `generate` returns. Defaults to `None`, the whole. Training puts
@@ -64,27 +67,23 @@ class Generator(keras.Model):
     """
 
     latent_dim: int = 0
-    condition: Unconditional = Unconditional()
+    num_classes: int = 0
+    num_attributes: int = 0
+    _condition: Unconditional | None = None
     prior: str = "normal"
     window: tuple[int, int] | None = None
 
     @property
-    def num_classes(self) -> int:
-        """Classes that labels, int32 [B], tell apart; 0 without."""
-        return self.condition.size if isinstance(self.condition, Classes) else 0
+    def condition(self) -> Unconditional:
+        """What the network is told beside latents, see `ganzoo.conditions`."""
+        numbers = self.num_classes, self.num_attributes
+        return conditions.of(*numbers) if self._condition is None else self._condition
 
-    @num_classes.setter
-    def num_classes(self, count):
-        self.condition = Classes(count) if count else self.condition
-
-    @property
-    def num_attributes(self) -> int:
-        """Attributes that labels, float32 [B, num_attributes], give; 0 without."""
-        return self.condition.size if isinstance(self.condition, Attributes) else 0
-
-    @num_attributes.setter
-    def num_attributes(self, count):
-        self.condition = Attributes(count) if count else self.condition
+    @condition.setter
+    def condition(self, condition):
+        self._condition = condition
+        self.num_classes = condition.size if isinstance(condition, Classes) else 0
+        self.num_attributes = condition.size if isinstance(condition, Attributes) else 0
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

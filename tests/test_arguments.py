@@ -74,9 +74,19 @@ FAMILIES = {
 
 def parts():
     """Objects with arguments, not the defaults where there is a choice."""
-    from ganzoo.layers import adaptive_normalization, alias_free, equalized, growing
-    from ganzoo.layers import growing_modulated, layer_normalization, maxout, minibatch_std
-    from ganzoo.layers import modulated_convolution, pixel_norm, style_mapping
+    from ganzoo.layers import (
+        adaptive_normalization,
+        alias_free,
+        equalized,
+        growing,
+        growing_modulated,
+        layer_normalization,
+        maxout,
+        minibatch_std,
+        modulated_convolution,
+        pixel_norm,
+        style_mapping,
+    )
     from ganzoo.layers import stylegan2_discriminator as stylegan2
     from ganzoo.layers.bands import Band
 

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from ganzoo import conditions
 from ganzoo.arguments import captured
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
@@ -107,7 +108,7 @@ class CGANDenseGenerator(Generator):
         super().__init__([latents, label], images, name=name, **kwargs)
         # Attributes
         self.latent_dim = latent_dim
-        self.num_classes, self.num_attributes = num_classes, num_attributes
+        self.condition = conditions.of(num_classes, num_attributes)
 
 
 @register
@@ -186,7 +187,7 @@ class CGANConvGenerator(Generator):
         super().__init__([latents, label], images, name=name, **kwargs)
         # Attributes
         self.latent_dim = latent_dim
-        self.num_classes, self.num_attributes = num_classes, num_attributes
+        self.condition = conditions.of(num_classes, num_attributes)
 
 
 @register
@@ -262,7 +263,7 @@ class CGANStackGenerator(Generator):
         super().__init__([latents, label], images, name=name, **kwargs)
         # Attributes
         self.latent_dim = latent_dim
-        self.num_classes, self.num_attributes = num_classes, num_attributes
+        self.condition = conditions.of(num_classes, num_attributes)
 
 
 @register

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo import conditions
 from ganzoo.arguments import captured
 from ganzoo.ema import EMA
 from ganzoo.generator import Generator, canvas
@@ -219,7 +220,7 @@ class ProGANGenerator(Generator):
             images = ProGANSynthesis(side, **options, name="synthesis")(*inputs)
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
         # Attributes
-        self.latent_dim, self.num_classes = latent_dim, num_classes
+        self.latent_dim, self.condition = latent_dim, conditions.of(num_classes)
         self.image_size, self.window, self.channels = side, window, channels
 
     @property

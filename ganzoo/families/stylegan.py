@@ -16,6 +16,7 @@ configurations C and D of StyleGAN2's paper are trained with.
 import keras
 import tensorflow as tf
 
+from ganzoo import conditions
 from ganzoo.arguments import captured
 from ganzoo.ema import EMA
 from ganzoo.generator import MappedGenerator, canvas
@@ -264,7 +265,8 @@ class StyleGANGenerator(MappedGenerator):
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
         # Attributes
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
-        self.num_classes, self.image_size, self.channels = num_classes, side, channels
+        self.condition = conditions.of(num_classes)
+        self.image_size, self.channels = side, channels
         self.window = window
 
     @property

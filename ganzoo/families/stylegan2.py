@@ -14,6 +14,7 @@ Left out: configurations A to D of the first paper: their networks are in `style
 import keras
 import tensorflow as tf
 
+from ganzoo import conditions
 from ganzoo.arguments import captured
 from ganzoo.ema import EMA
 from ganzoo.gan import Phase
@@ -247,7 +248,8 @@ class StyleGAN2Generator(MappedGenerator):
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
         # Attributes
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
-        self.num_classes, self.image_size, self.channels = num_classes, side, channels
+        self.condition = conditions.of(num_classes)
+        self.image_size, self.channels = side, channels
         self.window = window
 
     def synthesis(self, ws, noise="const", seed=0):

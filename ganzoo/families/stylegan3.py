@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ganzoo import conditions
 from ganzoo.arguments import captured
 from ganzoo.checks import check_choice
 from ganzoo.ema import EMA
@@ -177,7 +178,8 @@ class StyleGAN3Generator(MappedGenerator):
         super().__init__(inputs if num_classes else inputs[0], images, name=name, **kwargs)
         # Attributes
         self.latent_dim, self.style_dim, self.num_ws = latent_dim, style_dim, synthesis.num_ws
-        self.num_classes, self.image_size, self.channels = num_classes, side, channels
+        self.condition = conditions.of(num_classes)
+        self.image_size, self.channels = side, channels
         self.window = window
 
     def synthesis(self, ws, noise="const", seed=0, transform=None):

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from ganzoo.arguments import captured
 from ganzoo.conditions import Vector
 from ganzoo.data import from_arrays
-from ganzoo.gan import GAN
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.losses import NonSaturating
@@ -26,21 +26,20 @@ def embedded(captions):
 
 
 @register
+@captured
 class CaptionedGenerator(Generator):
     def __init__(self, size=16, latent_dim=4, name="generator"):
-        self_condition = Vector(len(WORDS))
-        z, caption = keras.Input((latent_dim,)), self_condition.input("caption")
+        condition = Vector(len(WORDS))
+        z, caption = keras.Input((latent_dim,)), condition.input("caption")
         x = layers.Concatenate(name="told")([z, caption])
         x = layers.Dense(32, activation="relu", name="hidden")(x)
         x = layers.Dense(size * size * 3, activation="tanh", dtype="float32", name="image")(x)
         super().__init__([z, caption], layers.Reshape((size, size, 3), name="shape")(x), name=name)
-        self.size, self.latent_dim, self.condition = size, latent_dim, self_condition
-
-    def get_config(self):
-        return {"size": self.size, "latent_dim": self.latent_dim, "name": self.name}
+        self.latent_dim, self.condition = latent_dim, condition
 
 
 @register
+@captured
 class Captioned(LatentGAN):
     """The discriminator sees the caption too (Reed et al., arXiv:1605.05396; no wrong pairs)."""
 
@@ -54,10 +53,6 @@ class Captioned(LatentGAN):
         judge = keras.Model([image, caption], x, name="discriminator")
         generator = CaptionedGenerator(size, latent_dim)
         super().__init__(generator, judge, loss=NonSaturating(), **kwargs)
-        self.size, self.latent_dim = size, latent_dim
-
-    def get_config(self):
-        return {**GAN.get_config(self), "size": self.size, "latent_dim": self.latent_dim}
 
     def default_optimizers(self):
         adam = keras.optimizers.Adam

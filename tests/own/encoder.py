@@ -5,8 +5,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from ganzoo.arguments import captured
 from ganzoo.data import Dataset
-from ganzoo.gan import GAN, Phase
+from ganzoo.gan import Phase
 from ganzoo.generator import Generator
 from ganzoo.latent_gan import LatentGAN
 from ganzoo.losses import NonSaturating
@@ -16,19 +17,18 @@ register = keras.saving.register_keras_serializable(package="own")
 
 
 @register
+@captured
 class Drawer(Generator):
     def __init__(self, size=16, latent_dim=8, name="generator"):
         z = keras.Input((latent_dim,))
         x = layers.Dense(64, activation="relu", name="hidden")(z)
         x = layers.Dense(size * size, activation="tanh", dtype="float32", name="image")(x)
         super().__init__(z, layers.Reshape((size, size, 1), name="shape")(x), name=name)
-        self.size, self.latent_dim = size, latent_dim
-
-    def get_config(self):
-        return {"size": self.size, "latent_dim": self.latent_dim, "name": self.name}
+        self.latent_dim = latent_dim
 
 
 @register
+@captured
 class Encoding(LatentGAN):
     """D tells (x, E(x)) from (G(z), z); E and G play together (Donahue et al., arXiv:1605.09782).
 
@@ -51,11 +51,6 @@ class Encoding(LatentGAN):
             ],
             name="encoder",
         )
-        self.size, self.latent_dim = size, latent_dim
-        self.ready()
-
-    def get_config(self):
-        return {**GAN.get_config(self), "size": self.size, "latent_dim": self.latent_dim}
 
     def networks(self):
         return {**super().networks(), "encoder": self.encoder}

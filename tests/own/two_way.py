@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from ganzoo.arguments import captured
 from ganzoo.data import Dataset, Unpaired
 from ganzoo.gan import Phase
 from ganzoo.recipe import Recipe
@@ -14,6 +15,7 @@ register = keras.saving.register_keras_serializable(package="own")
 
 
 @register
+@captured
 class Painter(Translator):
     """Three convolutions, for images of any even size."""
 
@@ -27,10 +29,6 @@ class Painter(Translator):
             channels, 4, 2, "same", activation="tanh", dtype="float32", name="up"
         )(x)
         super().__init__(inputs, x, name=name)
-        self.width, self.channels = width, channels
-
-    def get_config(self):
-        return {"width": self.width, "channels": self.channels, "name": self.name}
 
 
 def judge(width, channels, name):
@@ -45,21 +43,18 @@ def judge(width, channels, name):
 
 
 @register
+@captured
 class TwoWay(TranslationGAN):
     """Least squares on patches, and what comes back is what went (Zhu et al., arXiv:1703.10593)."""
 
     def __init__(self, width=8, channels=3, cycle_weight=10.0, **kwargs):
         super().__init__(**kwargs)
-        self.width, self.channels, self.cycle_weight = width, channels, cycle_weight
+        self.cycle_weight = cycle_weight
         self.generator_ab = Painter(width, channels, name="generator_ab")
         self.generator_ba = Painter(width, channels, name="generator_ba")
         self.discriminator_a = judge(width, channels, "discriminator_a")
         self.discriminator_b = judge(width, channels, "discriminator_b")
         self.ready()
-
-    def get_config(self):
-        own = {"width": self.width, "channels": self.channels, "cycle_weight": self.cycle_weight}
-        return {**super().get_config(), **own}
 
     def translators(self):
         return {"b": self.generator_ab, "a": self.generator_ba}

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from ganzoo import pictures
+from ganzoo.arguments import captured
 from ganzoo.gan import GAN, Phase
 from ganzoo.recipe import Recipe
 from ganzoo.vocoder import Vocoder
@@ -26,6 +27,7 @@ def mel_of(sound):
 
 
 @register
+@captured
 class Speaker(Vocoder):
     bands, hop_length, sample_rate_hz = BANDS, HOP, RATE
 
@@ -36,13 +38,10 @@ class Speaker(Vocoder):
             1, HOP, HOP, "same", activation="tanh", dtype="float32", name="up"
         )(x)
         super().__init__(mel, layers.Flatten(name="sound")(x), name=name)
-        self.width = width
-
-    def get_config(self):
-        return {"width": self.width, "name": self.name}
 
 
 @register
+@captured
 class Speaking(GAN):
     """Least squares on sound, and the mel spectrogram must agree (cf. arXiv:2010.05646)."""
 
@@ -53,7 +52,7 @@ class Speaking(GAN):
 
     def __init__(self, width=16, mel_weight=1.0, **kwargs):
         super().__init__(**kwargs)
-        self.width, self.mel_weight = width, mel_weight
+        self.mel_weight = mel_weight
         self.generator = Speaker(width)
         self.discriminator = keras.Sequential(
             [
@@ -64,9 +63,6 @@ class Speaking(GAN):
             name="discriminator",
         )
         self.ready()
-
-    def get_config(self):
-        return {**super().get_config(), "width": self.width, "mel_weight": self.mel_weight}
 
     @property
     def published(self):
