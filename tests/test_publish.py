@@ -299,8 +299,15 @@ def test_no_path_of_this_machine_is_published(tmp_path):
     assert "| origin | weights of a |" in (folder / "README.md").read_text()
 
 
+NAN = float("nan")
+
+
 @pytest.mark.parametrize(
-    "entry", [12.5, {"value": 12.5}, {"value": "12.5", "command": "x"}, {"value": 1, "command": ""}]
+    "entry",
+    [
+        *(12.5, {"value": 12.5}, {"value": "12.5", "command": "x"}, {"value": 1, "command": ""}),
+        {"value": NAN, "command": "x"},
+    ],
 )
 def test_a_number_without_its_record_is_not_published(entry, tmp_path):
     with pytest.raises(ValueError, match="without its record.*'fid'"):

@@ -6,6 +6,7 @@ What is written is what `ganzoo.hub.load` reads: `config.json` and one safetenso
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -90,8 +91,9 @@ def _facts(gan, license, dataset, measured) -> dict:
 
 def _check_measured(measured):
     for metric, entry in measured.items():
-        known = isinstance(entry, dict) and {"value", "command"} <= set(entry)
-        if not known or not isinstance(entry["value"], (int, float)) or not entry["command"]:
+        complete = isinstance(entry, dict) and {"value", "command"} <= set(entry)
+        number = complete and isinstance(entry["value"], (int, float))
+        if not number or not math.isfinite(entry["value"]) or not entry["command"]:
             raise ValueError(
                 "`measured` is {metric: {'value': number, 'command': what measured it}}; a number "
                 f"without its record is not published. Received: measured[{metric!r}]={entry!r}"
