@@ -4,6 +4,7 @@ says where it came from.
 
 import json
 import os
+import re
 import time
 
 import huggingface_hub
@@ -12,7 +13,7 @@ import pytest
 from hub_server import TOKEN, Fault, HubServer
 
 import ganzoo
-from ganzoo import errors, hub, resources
+from ganzoo import errors, hub, recipe, resources
 from ganzoo.ema import EMA
 from ganzoo.families.cgan import CGAN
 from ganzoo.families.dcgan import DCGAN
@@ -23,6 +24,7 @@ from ganzoo.latent_gan import LatentGAN
 FACES = "dcgan-digiface-64"
 RING = "gan-ring8-hinge"
 FILES = {"config.json", "model.safetensors", "README.md", "samples.png"}
+DRAWN = "images = model.generate(16, seed=0)"
 MEASURED = {"fid": {"value": 12.5, "command": "python fid.py model"}}
 
 
@@ -53,7 +55,28 @@ def points():
 
 
 def metadata(text) -> huggingface_hub.ModelCardData:
-    return huggingface_hub.ModelCard(text).data
+    """What the Hub's own client reads, which writes it again in the same way."""
+    data = huggingface_hub.ModelCard(text).data
+    assert text.startswith(f"---\n{data.to_yaml()}\n---\n")
+    for identifier in data.datasets or ():
+        huggingface_hub.utils.validate_repo_id(identifier)
+        assert identifier.count("/") == 1
+    for result in data.eval_results or ():
+        assert type(result.metric_value) in (int, float)
+    return data
+
+
+def check_measured(text, row):
+    """Numbers to four digits, each command once; in the metadata the numbers as they are."""
+    for metric, entry in row["measured"].items():
+        (shown,) = re.findall(rf"^\| {re.escape(metric)} \| (\S+) \|$", text, re.MULTILINE)
+        assert float(shown) == float(f"{entry['value']:.4g}"), metric
+        assert len(shown.partition("e")[0].replace(".", "").lstrip("-0")) <= 4, shown
+        assert text.count(f"`{entry['command']}`") == 1
+        assert text.count(entry["command"]) == 1, "nor in the metadata"
+    results = metadata(text).eval_results or ()
+    values = {metric: entry["value"] for metric, entry in row["measured"].items()}
+    assert {result.metric_type: result.metric_value for result in results} == values
 
 
 def assert_same_model(a, b):
@@ -229,19 +252,24 @@ def test_the_card_of_a_model_of_ones_own(tmp_path):
     data = metadata(text)
     assert (data.library_name, data.license) == ("ganzoo", "cc-by-4.0")
     assert data.pipeline_tag == "unconditional-image-generation"
-    assert data.datasets == ["my-photos:-2024"] and data.tags == ["gan", "keras", "dcgan"]
+    assert data.datasets is None, "the Hub knows no such data set"
+    assert data.tags == ["gan", "keras", "dcgan"] and data.model_name == "m"
     (result,) = data.eval_results
     assert (result.metric_type, result.metric_value) == ("fid", 12.5)
-    assert result.metric_args == {"command": "python fid.py model"}
-    assert result.dataset_name == "My photos: 2024"
+    assert (result.dataset_name, result.dataset_type) == ("My photos: 2024", "my-photos-2024")
+    assert result.task_type == data.pipeline_tag
+    check_measured(text, {"measured": MEASURED})
     sha256 = json.loads((folder / "config.json").read_text())["sha256"]
     for part in (
         "# m\n\nIt draws *shoes*.\n",
-        'ganzoo.load("m")',
+        '```python\nimport ganzoo\nmodel = ganzoo.load("m")\n',
+        "\nimages = model.generate(16, seed=0)\n```\n",
+        "| data set | My photos: 2024 |",
         "| paper | arXiv:1511.06434 |",
         f"| sha256 | `{sha256}` |",
         "| origin | initial weights, not trained |",
-        "| fid | 12.5 | `python fid.py model` |",
+        "| measured here | value |\n|---|---:|\n| fid | 12.5 |\n\n",
+        "\n\nMeasured with `python fid.py model`.\n",
         "| networks in the file | discriminator, generator, generator_ema (float32) |",
     ):
         assert part in text, part
@@ -254,6 +282,31 @@ def test_a_card_states_nothing_that_is_not_known(tmp_path):
     assert data.pipeline_tag == "other"
     assert "| licence | not stated |" in text and "| data set | not stated |" in text
     assert "No metric was measured yet." in text and "None" not in text
+
+
+@pytest.mark.parametrize(
+    "file, name, task, line",
+    [
+        ("two_way", "TwoWay", "image-to-image", "translated = model.translate(images)"),
+        ("encoder", "Encoding", "unconditional-image-generation", DRAWN),
+        ("captioned", "Captioned", "text-to-image", DRAWN),
+        ("vocoder", "Speaking", "text-to-audio", "sound = model.generator.generate(mel)"),
+    ],
+)
+def test_the_card_of_a_family_of_ones_own(file, name, task, line, root, tmp_path):
+    gan = recipe.read(root / "tests" / "own" / f"{file}.py").model()
+    folder = gan.save_pretrained(tmp_path / "m", license="MIT", measured=MEASURED)
+    text = (folder / "README.md").read_text("utf-8")
+    data = metadata(text)
+    assert data.pipeline_tag == gan.task == task and gan.example == line
+    assert data.tags == ["gan", "keras", name] and data.license == "mit"
+    (result,) = data.eval_results
+    assert result.task_type == task
+    code = text.partition("```python\n")[2].partition("\n```\n")[0].splitlines()
+    assert (code[0], code[2:]) == ("import ganzoo", ['model = ganzoo.load("m")', line])
+    assert code[1].startswith("# First import the module") and name in code[1]
+    assert gan.purpose in text and f"| family | `own>{name}` |" in text
+    check_measured(text, {"measured": MEASURED})
 
 
 def test_training_is_recorded(tmp_path):
@@ -317,7 +370,8 @@ def test_a_number_without_its_record_is_not_published(entry, tmp_path):
 
 ROW = {
     **{"family": "dcgan", "paper": None, "dataset": None, "license": None, "origin": "x"},
-    **{"holds": ["generator"], "resolution": 8, "recipe": None, "measured": {}},
+    **{"holds": ["generator"], "resolution": 8, "recipe": None, "measured": {}, "config": {}},
+    "generators": {"generator": {"class_name": "DCGANGenerator", "config": {}}},
     "files": [{"bytes": 1, "sha256": "0" * 64, "dtype": "float32"}],
 }
 
@@ -325,20 +379,69 @@ ROW = {
 WORDS = ["yes", "1e3", "null", "a: b", "- a", "#x", "a, b", "[x]", 'a "b"', "ä 😀", "it's", "a\nb"]
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", [*WORDS, "a\n---\nb"])
 def test_metadata_survives_any_word(word):
     measured = {word: {"value": 1e-05, "command": word}}
-    row = {**ROW, "dataset": f"org/{word}", "family": word, "measured": measured}
+    row = {**ROW, "dataset": word, "family": word, "measured": measured}
     text = cards.card(word, row, text="It.", address=word)
     data = metadata(text)
-    assert data.datasets == [f"org/{word}"] and data.tags[-1] == word
+    assert data.tags[-1] == word and data.pipeline_tag == "unconditional-image-generation"
     (result,) = data.eval_results
-    assert data.model_name == word and result.metric_type == word
-    assert result.metric_value == 1e-05 and result.metric_args == {"command": word}
+    assert data.model_name == word and result.metric_type == result.dataset_name == word
+    assert result.metric_value == 1e-05
+    assert f"\nMeasured with `{' '.join(word.split())}`.\n" in text
+
+
+@pytest.mark.parametrize(
+    "dataset, identifier",
+    [
+        ("org/my-photos_2.0", "org/my-photos_2.0"),
+        ("Fashion-MNIST", "zalando-datasets/fashion_mnist"),
+        ("fashion_mnist", "zalando-datasets/fashion_mnist"),
+        ("MNIST", "ylecun/mnist"),
+        ("CIFAR-10", "uoft-cs/cifar10"),
+        *[(name, None) for name in ("CIFAR-10, 10 % of it", "Avatars, pixel art", "ä MNIST", None)],
+        *[(f"org/{word}", None) for word in WORDS if not word.isalnum()],
+        *[(name, None) for name in ("a/b/c", "/b", "a/", "a..b/c", "faces", "avatars (64)")],
+    ],
+)
+def test_only_data_sets_that_the_hub_knows_are_in_the_metadata(dataset, identifier):
+    row = {**ROW, "dataset": dataset, "measured": MEASURED}
+    data = metadata(cards.card("m", row, text=""))
+    assert data.datasets == ([identifier] if identifier else None)
+    (result,) = data.eval_results
+    assert result.dataset_name == (dataset or "not stated")
+    assert result.dataset_type == identifier or re.fullmatch("[a-z0-9-]+", result.dataset_type)
+
+
+def test_a_command_is_said_once_with_what_it_measured():
+    commands = {"fid": "run --all", "kid": "run --all", "is": "other.py"}
+    values = {"fid": 8.572345853896431, "kid": np.float64(0.00018466256510488816), "is": 10}
+    measured = {key: {"value": values[key], "command": commands[key]} for key in values}
+    row = {**ROW, "measured": measured}
+    text = cards.card("m", row, text="")
+    check_measured(text, row)
+    table = "| fid | 8.572 |\n| kid | 0.0001847 |\n| is | 10 |\n"
+    assert text.endswith(f"{table}\n- `run --all`: fid, kid\n- `other.py`: is\n")
+
+
+def test_what_a_network_is_told_is_in_the_metadata(tmp_path):
+    gan = CGAN(28, 6, 2, num_classes=3)
+    data = metadata((gan.save_pretrained(tmp_path / "m") / "README.md").read_text())
+    assert (data.pipeline_tag, data.tags[2:]) == ("other", ["class-conditional", "cgan"])
+    for config, network, tag in (
+        ({"num_classes": 3}, {}, "class-conditional"),
+        ({}, {"num_classes": 3}, "class-conditional"),
+        ({"num_attributes": 5}, {"num_classes": 0}, "attribute-conditional"),
+    ):
+        row = {**ROW, "config": config, "generators": {"generator": {"config": network}}}
+        data = metadata(cards.card("m", row, text=""))
+        assert (data.pipeline_tag, data.tags[2:]) == ("other", [tag, "dcgan"])
 
 
 def test_licences_as_the_hub_names_them():
     for license, expected in (("MIT", ["license: mit"]), (None, [])):
+        metadata(cards.card("m", {**ROW, "license": license}, text=""))
         lines = cards.card("m", {**ROW, "license": license}, text="").splitlines()
         assert [line for line in lines if line.startswith("license")] == expected
     row = {**ROW, "license": "Nvidia Source Code License-NC", "license_url": "https://a.example/l"}
@@ -355,7 +458,13 @@ def test_the_shipped_cards_are_as_written_here(root):
         result = cards.record_of(home) if (home / "result.json").is_file() else None
         row = hub.manifest()[home.name]
         assert prose and text == cards.card(home.name, row, text=prose, result=result), home.name
-        assert metadata(text).library_name == "ganzoo"
+        data = metadata(text)
+        assert data.library_name == "ganzoo"
+        told = any(row["config"].get(key) for key in ("num_classes", "num_attributes"))
+        drawn = row["resolution"] and not told
+        assert data.pipeline_tag == ("unconditional-image-generation" if drawn else "other")
+        check_measured(text, row)
+        assert not re.search(r"\d\.\d{8}", text.split("\n---\n")[1])
 
 
 # Conversion
@@ -483,7 +592,9 @@ def test_push_a_published_model(server):
     assert {r.metric_type: r.metric_value for r in data.eval_results} == {
         key: entry["value"] for key, entry in row["measured"].items()
     }
-    assert data.license == "apache-2.0" and data.datasets == ["gaussians-ring8"]
+    assert data.license == "apache-2.0" and data.datasets is None
+    assert "| data set | gaussians-ring8 |" in files["README.md"].decode()
+    check_measured(files["README.md"].decode(), row)
     assert json.loads(files["config.json"])["holds"] == row["holds"]
     np.testing.assert_array_equal(
         ganzoo.load("hf://org/ring").generate(4, seed=0), ganzoo.load(RING).generate(4, seed=0)

@@ -7,6 +7,9 @@ import pathlib
 import re
 import shutil
 
+from ganzoo import families
+from ganzoo.hub.store import generators_of
+
 KEPT = ("recipe.json", "log.csv", "result.json", "samples.png")  # of a run's folder
 # The Hub's identifiers; any other licence is "other" with its name.
 LICENSES = frozenset(
@@ -18,28 +21,36 @@ LICENSES = frozenset(
     "lgpl lgpl-2.1 lgpl-3.0 mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openrail osl-3.0 pddl "
     "postgresql unlicense wtfpl zlib".split()
 )
-WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")  # what YAML reads otherwise
+# Data sets by their names without signs and capitals, and what the Hub calls them.
+DATASETS = {
+    "cifar10": "uoft-cs/cifar10",
+    "cifar100": "uoft-cs/cifar100",
+    "fashionmnist": "zalando-datasets/fashion_mnist",
+    "mnist": "ylecun/mnist",
+}
+CONDITIONS = {"num_classes": "class-conditional", "num_attributes": "attribute-conditional"}
 
 
 def card(name: str, row: dict, *, text: str, result: dict | None = None, address=None) -> str:
     """Markdown with YAML metadata.
 
     Args:
-        row: of the manifest, or what is known in its form; `dataset`, `license`, `paper`, `origin`
-            and `recipe` may be `None`.
+        row: of the manifest, or what is known in its form, also with the family's `task` and
+            `example`; `dataset`, `license`, `paper`, `origin` and `recipe` may be `None`.
         text: Markdown, what the model is and what it is not good for.
         result: what `record_of` reads of the run, or `None` for weights trained elsewhere.
         address: what `ganzoo.load` takes. Defaults to `name`.
     """
     lines = [
-        *_metadata(name, row),
+        "---",
+        _metadata(name, row),
+        "---",
         f"# {name}",
         "",
         text.strip(),
         "",
         "```python",
-        "import ganzoo",
-        f"images = ganzoo.load({json.dumps(address or name)}).generate(16, seed=0)",
+        *_code(row, address or name),
         "```",
         "",
         "![samples](samples.png)",
@@ -51,6 +62,16 @@ def card(name: str, row: dict, *, text: str, result: dict | None = None, address
     if result is not None:
         lines += _trained(row, result)
     return "\n".join([*lines, *_measured(row)]) + "\n"
+
+
+def _code(row, address):
+    """The family's own line, for rows that have it."""
+    load = f"ganzoo.load({json.dumps(address)})"
+    if "example" not in row:
+        return ["import ganzoo", f"images = {load}.generate(16, seed=0)"]
+    note = "# First import the module that defines {}: it is no part of ganzoo."
+    notes = [note.format(_class_name(row))] if families.is_own(row["family"]) else []
+    return ["import ganzoo", *notes, f"model = {load}", row["example"]]
 
 
 def _facts(row):
@@ -75,59 +96,87 @@ def _cell(text):
 
 
 def _metadata(name, row):
-    lines = ["---", "library_name: ganzoo", f"pipeline_tag: {_task(row)}", *_license(row)]
-    if row["dataset"]:
-        lines.append(f"datasets: [{_yaml(_dataset(row))}]")
-    lines.append(f"tags: [gan, keras, {_yaml(row['family'])}]")
-    return [*lines, *_model_index(name, row), "---"]
+    """YAML, as the Hub's own client writes it."""
+    import huggingface_hub
+
+    identifier = _identifier(row["dataset"])
+    return huggingface_hub.ModelCardData(
+        library_name="ganzoo",
+        pipeline_tag=_task(row),
+        **_license(row),
+        datasets=[identifier] if identifier else None,
+        tags=["gan", "keras", *_conditions(row), _class_name(row)],
+        model_name=name if row["measured"] else None,
+        eval_results=_eval_results(row) or None,
+    ).to_yaml()
 
 
 def _task(row):
-    return "unconditional-image-generation" if row["resolution"] else "other"
+    """The pipeline tag. The Hub has none for images of a class: it calls everything "other" that
+    is none of its tasks.
+    """
+    if "task" in row:
+        return row["task"]
+    free = row["resolution"] and not _conditions(row)
+    return "unconditional-image-generation" if free else "other"
+
+
+def _conditions(row):
+    """Tags that say what a network is told."""
+    configs = [row["config"], *(network["config"] for network in generators_of(row).values())]
+    return [tag for key, tag in CONDITIONS.items() if any(config.get(key) for config in configs)]
+
+
+def _class_name(row):
+    """The family; of somebody's own without its Keras package."""
+    return row["family"].rpartition(">")[2]
 
 
 def _license(row):
     if not row["license"]:
-        return []
-    slug = _slug(row["license"])
+        return {}
+    slug = "-".join(row["license"].lower().split())
     if slug in LICENSES:
-        return [f"license: {slug}"]
-    lines = ["license: other", f"license_name: {_yaml(slug)}"]
-    return lines + ([f"license_link: {_yaml(row['license_url'])}"] if "license_url" in row else [])
+        return {"license": slug}
+    return {"license": "other", "license_name": slug, "license_link": row.get("license_url")}
 
 
-def _dataset(row):
-    return row["dataset"] if "/" in row["dataset"] else _slug(row["dataset"])
+def _identifier(dataset):
+    """What the Hub calls a data set, or `None`: it refuses other names."""
+    from huggingface_hub import errors, utils
+
+    if not dataset:
+        return None
+    if dataset.count("/") != 1:
+        return DATASETS.get("".join(filter(str.isalnum, dataset.lower())))
+    try:
+        utils.validate_repo_id(dataset)
+    except errors.HFValidationError:
+        return None
+    return dataset
 
 
-def _slug(text):
-    return "-".join(text.lower().split())
+def _eval_results(row):
+    """What was measured; the commands are in the text."""
+    import huggingface_hub
+
+    name = row["dataset"] or "not stated"
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
+    return [
+        huggingface_hub.EvalResult(
+            task_type=_task(row),
+            dataset_type=_identifier(row["dataset"]) or slug,
+            dataset_name=name,
+            metric_type=metric,
+            metric_value=_plain(entry["value"]),
+        )
+        for metric, entry in row["measured"].items()
+    ]
 
 
-def _model_index(name, row):
-    """What was measured, each number with its command."""
-    if not row["measured"]:
-        return []
-    lines = ["model-index:", f"- name: {_yaml(name)}", "  results:"]
-    lines += ["  - task:", f"      type: {_task(row)}", "    dataset:"]
-    known = row["dataset"] or "not stated"
-    lines += [f"      name: {_yaml(known)}", f"      type: {_yaml(_slug(known))}", "    metrics:"]
-    for metric, entry in row["measured"].items():
-        lines += [f"    - type: {_yaml(metric)}", f"      value: {_number(entry['value'])}"]
-        lines += ["      args:", f"        command: {_yaml(entry['command'])}"]
-    return lines
-
-
-def _yaml(text):
-    """A string that YAML reads as such."""
-    plain = re.fullmatch(r"[A-Za-z](?:[\w ./+-]*[\w/+])?", text, re.ASCII)
-    return text if plain and text.lower() not in WORDS else json.dumps(text, ensure_ascii=False)
-
-
-def _number(value):
-    """YAML takes 1e-05 for a string."""
-    text = str(value)
-    return text if "." in text else text.replace("e", ".0e")
+def _plain(number):
+    """YAML writes NumPy's numbers as Python objects."""
+    return int(number) if isinstance(number, int) else float(number)
 
 
 # --- what was done with it
@@ -160,13 +209,23 @@ def record_of(run) -> dict:
 
 
 def _measured(row):
+    """Each number to four digits, then each command once."""
     if not row["measured"]:
         return ["", "No metric was measured yet."]
-    lines = ["", "| measured here | value | command |", "|---|---|---|"]
-    return lines + [
-        f"| {_cell(key)} | {m['value']} | `{_cell(m['command'])}` |"
-        for key, m in row["measured"].items()
-    ]
+    commands = {}
+    for metric, entry in row["measured"].items():
+        commands.setdefault(_cell(entry["command"]), []).append(_cell(metric))
+    values = {_cell(metric): entry["value"] for metric, entry in row["measured"].items()}
+    lines = ["", "| measured here | value |", "|---|---:|"]
+    lines += [f"| {metric} | {_shown(value)} |" for metric, value in values.items()]
+    if len(commands) == 1:
+        return [*lines, "", f"Measured with `{next(iter(commands))}`."]
+    return [*lines, "", *(f"- `{line}`: {', '.join(its)}" for line, its in commands.items())]
+
+
+def _shown(value):
+    """Four significant digits, whole numbers as such."""
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
 
 
 def write(folder, name, row, *, text, run=None) -> pathlib.Path:
