@@ -467,6 +467,32 @@ def test_the_shipped_cards_are_as_written_here(root):
         assert not re.search(r"\d\.\d{8}", text.split("\n---\n")[1])
 
 
+@pytest.mark.parametrize(
+    "config, words",
+    [
+        ({"name": "fashion_mnist", "folder": None}, "fashion_mnist"),
+        ({"name": "avatars/pixel_art_64", "folder": None}, "avatars (pixel_art_64)"),
+        ({"name": "folder", "folder": "/home/me/shoes"}, "folder shoes"),
+        ({"kind": "pairs", "name": "folder", "folder": "facades"}, "folder facades"),
+        (
+            {"kind": "unpaired", "a": {"name": "mnist"}, "b": {"name": "folder", "folder": "b"}},
+            "mnist and folder b",
+        ),
+        ({"kind": "ring", "modes": 8}, "ring"),
+        ({"kind": "own tones", "total": 256}, "own tones"),
+    ],
+)
+def test_a_run_of_any_data_set_has_a_card(config, words, tmp_path):
+    environment = {"cpu_cores": 2, "devices": ["CPU"]}
+    record = {"recipe": "mine", "settings": {"dataset": config}, "environment": environment}
+    (tmp_path / "recipe.json").write_text(json.dumps(record))
+    (tmp_path / "result.json").write_text("{}")
+    row = {**ROW, "dataset": cards.record_of(tmp_path)["dataset"]}
+    assert row["dataset"] == words
+    known = ["zalando-datasets/fashion_mnist"] if words == "fashion_mnist" else None
+    assert metadata(cards.card("m", row, text="")).datasets == known
+
+
 # Conversion
 
 

@@ -204,8 +204,20 @@ def record_of(run) -> dict:
     run = pathlib.Path(run)
     record = json.loads((run / "recipe.json").read_text("utf-8"))
     machine = {key: record["environment"][key] for key in ("cpu_cores", "devices")}
-    named = {"recipe": record["recipe"], "dataset": record["settings"]["dataset"]["name"]}
+    named = {"recipe": record["recipe"], "dataset": _trained_on(record["settings"]["dataset"])}
     return {**json.loads((run / "result.json").read_text("utf-8")), **machine, **named}
+
+
+def _trained_on(config):
+    """A data set of a recipe in few words. A TFDS name with its configuration must not look like an
+    identifier of the Hub, and the folders above the images are nobody's business.
+    """
+    if config.get("kind") == "unpaired":
+        return f"{_trained_on(config['a'])} and {_trained_on(config['b'])}"
+    if config.get("folder"):
+        return f"folder {pathlib.Path(config['folder']).name}"
+    name, _, configuration = config.get("name", config.get("kind", "unnamed")).partition("/")
+    return f"{name} ({configuration})" if configuration else name
 
 
 def _measured(row):
