@@ -32,6 +32,7 @@ from ganzoo.metrics.protocol import (
     mixture_of,
     of_split,
     real_images,
+    samples_of,
     split_of,
 )
 from ganzoo.metrics.streams import extract, limited
@@ -275,7 +276,8 @@ def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **option
         min(count, data.count(dataset, data_dir=data_dir)),
         "real",
     )
-    about = {"extractor": extractor_for(names, features_of(dataset)), "count": count, **options}
+    about = {"extractor": extractor_for(names, features_of(dataset))}
+    about |= {"count": samples_of(dataset, count, data_dir), **options}
     about |= {"data": describe(dataset), "split": split_of(dataset)}
     about |= {"given": inputs_of(dataset, data_dir)}
     return EvaluateEvery(real, names, folder, **about)

@@ -170,6 +170,13 @@ class GAN(keras.Model):
 
     def check_batch(self, data) -> None:
         """Looks at the first batch on the host; `ValueError` for data that cannot be meant."""
+        keys = set(self.example_batch(1))
+        if data is not None and not (isinstance(data, dict) and keys <= set(data)):
+            received = sorted(data) if isinstance(data, dict) else type(data).__name__
+            raise ValueError(
+                f"{type(self).__name__} trains on dicts with the keys {sorted(keys)}, which data "
+                f"sets of the kind {' or '.join(map(repr, self.kinds))} give. Received: {received}"
+            )
 
     # --- what follows from it, unless a family differs
 

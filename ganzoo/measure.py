@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from ganzoo.metrics.protocol import (
     mixture_of,
     of_split,
     real_images,
+    samples_of,
     split_of,
 )
 from ganzoo.metrics.records import Record
@@ -81,8 +83,9 @@ def measure(
             `coverage`, and where it knows classes `is`, `modes`, `high-quality`, `mode-kl`; for
             points the last three; where no real images are known, `ms-ssim`.
         count: int > 0. Samples. Defaults to 10,000.
-        dataset: `ganzoo.data.Dataset`, a TFDS name, or a folder of images. Defaults to what the
-            model was trained on, where that is known.
+        dataset: `ganzoo.data.Dataset` or another `DataSource`, a TFDS name, a folder of images, or
+            a recipe's `.py` file for its data set. Defaults to what the model was trained on, where
+            that is known.
         split: of the data set. Defaults to "test" where the set has one, else to that of training.
         n_real: int > 0. Real images. Defaults to `count`, or to all if the split has fewer.
         features: `"fashion"`, `"avatars"`, `"avatars-32"`, `"inception"`, `"inception-clean"` or
@@ -105,6 +108,7 @@ def measure(
     place = hub.locate(name, accept_license=accept_license)
     gan = place.open()
     dataset = _dataset(place, dataset, gan)
+    count = samples_of(dataset, count, data_dir)
     options = {} if truncation is None else {"truncation": truncation}
     given = None if dataset is None else inputs_of(dataset, data_dir)
     options |= {} if given is None else {"given": given()}
@@ -254,6 +258,8 @@ def _dataset(place, dataset, gan):
 
 
 def _of_name(name, gan):
+    if re.search(r"\.py(:\w+)?$", name):  # a recipe of the user's, with the data set of its own
+        return recipes.read(name).dataset
     if not isinstance(gan.published, Generator):
         raise MeasureError(
             f"{type(gan).__name__} draws from no latents; give `dataset` as an object of the kind "

@@ -8,13 +8,22 @@ import sys
 import click
 
 from ganzoo.cli import editing, measure, models, publish, train, use
-from ganzoo.cli.options import one_line
+from ganzoo.cli.options import import_own, one_line
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="keras-ganzoo", prog_name="ganzoo")
-def cli():
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="FILE_OR_MODULE",
+    help="Python that registers classes of your own, before the command; may be repeated.",
+)
+def cli(modules):
     """Generative adversarial networks for Keras, with weights."""
+    for module in modules:
+        import_own(module)
 
 
 for _theme in (models, use, editing, measure, train, publish):

@@ -13,7 +13,7 @@ from ganzoo.metrics.names import FEATURES
 @click.option("--metrics", help="Such as fid,kid,coverage. Default: all that need no network.")
 @click.option("-n", "--count", type=Quantity(), default=10_000, show_default=True, help="Samples.")
 @click.option("-o", "--out", help="JSON file of the records. Default: only shown.")
-@click.option("--dataset", help="TFDS name or folder. Default: what the model was trained on.")
+@click.option("--dataset", help="TFDS name, folder or recipe.py. Default: what it was trained on.")
 @click.option("--split", help="Of the data set. Default: test where there is one.")
 @click.option("--real", "n_real", type=Quantity(), help="Real images. Default: as many as samples.")
 @click.option("--features", help=f"{', '.join(FEATURES[:-1])} or {FEATURES[-1]}.")
@@ -78,7 +78,7 @@ class _Bars:
 @click.option("--nearest", type=Quantity(), default=5, show_default=True, help="Images of each.")
 @click.option("-o", "--output", default="neighbours.png", show_default=True, help="PNG.")
 @click.option("--space", type=click.Choice(["features", "pixels"]), default="features")
-@click.option("--dataset", help="TFDS name or folder. Default: what the model was trained on.")
+@click.option("--dataset", help="TFDS name, folder or recipe.py. Default: what it was trained on.")
 @click.option("--split", help="Of the data set. Default: that of training.")
 @click.option("--features", help="See `evaluate`.")
 @seed_option

@@ -1,10 +1,12 @@
 """What the commands share: options, the words that they take, tables, bars and lines."""
 
+import os
+import pathlib
 import sys
 
 import click
 
-from ganzoo.errors import EditingError
+from ganzoo.errors import EditingError, with_type
 
 
 class Quantity(click.IntRange):
@@ -70,3 +72,26 @@ def one_line(text: str) -> str:
     """The lines of a text as one, with semicolons between them."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines).replace(":; ", ": ")
+
+
+def import_own(name: str) -> None:
+    """Imports a module of the user's, a `.py` file or what `import` would find from here.
+
+    Raises: ValueError: there is none, or it fails.
+    """
+    import importlib.util
+
+    path = pathlib.Path(name)
+    try:
+        if path.suffix == ".py":
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            sys.path.insert(0, os.getcwd())
+            importlib.import_module(name)
+    except Exception as error:
+        raise ValueError(
+            f"`--import` takes a .py file or the name of a module; this one cannot be imported "
+            f"({with_type(error)}). Received: --import {name}"
+        ) from error

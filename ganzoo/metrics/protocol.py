@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from ganzoo import data
-from ganzoo.data import Dataset, Mixture, StoredPictures
+from ganzoo.data import Dataset, Mixture, StoredPictures, Unpaired
 from ganzoo.errors import MeasureError
 from ganzoo.metrics import features
 from ganzoo.metrics.classifier import load_classifier
@@ -73,6 +73,14 @@ def inputs_of(dataset, data_dir):
     if dataset.kind not in ("pairs", "unpaired"):
         return None
     return lambda: dataset.images(side="a", data_dir=data_dir)
+
+
+def samples_of(dataset, count, data_dir) -> int:
+    """`count`, or as many as there are inputs for a translator."""
+    if dataset is None or dataset.kind not in ("pairs", "unpaired"):
+        return count
+    inputs = dataset.a if isinstance(dataset, Unpaired) else dataset
+    return min(count, inputs.count(data_dir=data_dir))
 
 
 def split_of(dataset) -> str | None:

@@ -30,11 +30,12 @@ def embedded(captions):
 class CaptionedGenerator(Generator):
     def __init__(self, size=16, latent_dim=4, name="generator"):
         condition = Vector(len(WORDS))
-        z, caption = keras.Input((latent_dim,)), condition.input("caption")
-        x = layers.Concatenate(name="told")([z, caption])
-        x = layers.Dense(32, activation="relu", name="hidden")(x)
-        x = layers.Dense(size * size * 3, activation="tanh", dtype="float32", name="image")(x)
-        super().__init__([z, caption], layers.Reshape((size, size, 3), name="shape")(x), name=name)
+        with keras.name_scope(name):
+            z, caption = keras.Input((latent_dim,), name="z"), condition.input("caption")
+            x = layers.Concatenate(name="told")([z, caption])
+            x = layers.Dense(32, activation="relu", name="hidden")(x)
+            x = layers.Dense(size * size * 3, activation="tanh", dtype="float32", name="image")(x)
+        super().__init__([z, caption], layers.Reshape((size, size, 3), dtype="float32", name="shape")(x), name=name)
         self.latent_dim, self.condition = latent_dim, condition
 
 
@@ -46,10 +47,12 @@ class Captioned(LatentGAN):
     task = "text-to-image"
 
     def __init__(self, size=16, latent_dim=4, **kwargs):
-        image, caption = keras.Input((size, size, 3)), keras.Input((len(WORDS),))
-        x = layers.Concatenate(name="told")([layers.Flatten(name="flat")(image), caption])
-        x = layers.Dense(32, activation="leaky_relu", name="hidden")(x)
-        x = layers.Dense(1, dtype="float32", name="logits")(x)
+        image = keras.Input((size, size, 3), name="image")
+        caption = keras.Input((len(WORDS),), name="caption")
+        with keras.name_scope("discriminator"):
+            x = layers.Concatenate(name="told")([layers.Flatten(name="flat")(image), caption])
+            x = layers.Dense(32, activation="leaky_relu", name="hidden")(x)
+            x = layers.Dense(1, dtype="float32", name="logits")(x)
         judge = keras.Model([image, caption], x, name="discriminator")
         generator = CaptionedGenerator(size, latent_dim)
         super().__init__(generator, judge, loss=NonSaturating(), **kwargs)

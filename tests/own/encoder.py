@@ -20,10 +20,11 @@ register = keras.saving.register_keras_serializable(package="own")
 @captured
 class Drawer(Generator):
     def __init__(self, size=16, latent_dim=8, name="generator"):
-        z = keras.Input((latent_dim,))
-        x = layers.Dense(64, activation="relu", name="hidden")(z)
-        x = layers.Dense(size * size, activation="tanh", dtype="float32", name="image")(x)
-        super().__init__(z, layers.Reshape((size, size, 1), name="shape")(x), name=name)
+        with keras.name_scope(name):
+            z = keras.Input((latent_dim,), name="z")
+            x = layers.Dense(64, activation="relu", name="hidden")(z)
+            x = layers.Dense(size * size, activation="tanh", dtype="float32", name="image")(x)
+        super().__init__(z, layers.Reshape((size, size, 1), dtype="float32", name="shape")(x), name=name)
         self.latent_dim = latent_dim
 
 
@@ -36,15 +37,17 @@ class Encoding(LatentGAN):
     """
 
     def __init__(self, size=16, latent_dim=8, **kwargs):
-        image, z = keras.Input((size, size, 1)), keras.Input((latent_dim,))
-        x = layers.Concatenate(name="pair")([layers.Flatten(name="flat")(image), z])
-        x = layers.Dense(64, activation="leaky_relu", name="hidden")(x)
-        x = layers.Dense(1, dtype="float32", name="logits")(x)
+        image = keras.Input((size, size, 1), name="image")
+        z = keras.Input((latent_dim,), name="z")
+        with keras.name_scope("discriminator"):
+            x = layers.Concatenate(name="pair")([layers.Flatten(name="flat")(image), z])
+            x = layers.Dense(64, activation="leaky_relu", name="hidden")(x)
+            x = layers.Dense(1, dtype="float32", name="logits")(x)
         judge = keras.Model([image, z], x, name="discriminator")
         super().__init__(Drawer(size, latent_dim), judge, loss=NonSaturating(), **kwargs)
         self.encoder = keras.Sequential(
             [
-                keras.Input((size, size, 1)),
+                keras.Input((size, size, 1), name="image"),
                 layers.Flatten(name="flat"),
                 layers.Dense(64, activation="relu", name="hidden"),
                 layers.Dense(latent_dim, dtype="float32", name="z"),

@@ -22,19 +22,20 @@ class Painter(Translator):
     multiple = 2
 
     def __init__(self, width=8, channels=3, name="painter"):
-        inputs = x = keras.Input((None, None, channels))
-        x = layers.Conv2D(width, 4, 2, "same", activation="leaky_relu", name="down")(x)
-        x = layers.Conv2D(width, 3, 1, "same", activation="leaky_relu", name="middle")(x)
-        x = layers.Conv2DTranspose(
-            channels, 4, 2, "same", activation="tanh", dtype="float32", name="up"
-        )(x)
+        with keras.name_scope(name):
+            inputs = x = keras.Input((None, None, channels), name="image")
+            x = layers.Conv2D(width, 4, 2, "same", activation="leaky_relu", name="down")(x)
+            x = layers.Conv2D(width, 3, 1, "same", activation="leaky_relu", name="middle")(x)
+            x = layers.Conv2DTranspose(
+                channels, 4, 2, "same", activation="tanh", dtype="float32", name="up"
+            )(x)
         super().__init__(inputs, x, name=name)
 
 
 def judge(width, channels, name):
     return keras.Sequential(
         [
-            keras.Input((None, None, channels)),
+            keras.Input((None, None, channels), name="image"),
             layers.Conv2D(width, 4, 2, "same", activation="leaky_relu", name="down"),
             layers.Conv2D(1, 3, 1, "same", dtype="float32", name="logits"),
         ],

@@ -32,12 +32,13 @@ class Speaker(Vocoder):
     bands, hop_length, sample_rate_hz = BANDS, HOP, RATE
 
     def __init__(self, width=16, name="generator"):
-        mel = keras.Input((None, BANDS))
-        x = layers.Conv1D(width, 3, padding="same", activation="leaky_relu", name="first")(mel)
-        x = layers.Conv1DTranspose(
-            1, HOP, HOP, "same", activation="tanh", dtype="float32", name="up"
-        )(x)
-        super().__init__(mel, layers.Flatten(name="sound")(x), name=name)
+        with keras.name_scope(name):
+            mel = keras.Input((None, BANDS), name="mel")
+            x = layers.Conv1D(width, 3, padding="same", activation="leaky_relu", name="first")(mel)
+            x = layers.Conv1DTranspose(
+                1, HOP, HOP, "same", activation="tanh", dtype="float32", name="up"
+            )(x)
+        super().__init__(mel, layers.Flatten(dtype="float32", name="sound")(x), name=name)
 
 
 @register
@@ -56,7 +57,7 @@ class Speaking(GAN):
         self.generator = Speaker(width)
         self.discriminator = keras.Sequential(
             [
-                keras.Input((None, 1)),
+                keras.Input((None, 1), name="sound"),
                 layers.Conv1D(width, 15, 4, "same", activation="leaky_relu", name="first"),
                 layers.Conv1D(1, 3, padding="same", dtype="float32", name="logits"),
             ],
