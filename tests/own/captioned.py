@@ -35,7 +35,8 @@ class CaptionedGenerator(Generator):
             x = layers.Concatenate(name="told")([z, caption])
             x = layers.Dense(32, activation="relu", name="hidden")(x)
             x = layers.Dense(size * size * 3, activation="tanh", dtype="float32", name="image")(x)
-        super().__init__([z, caption], layers.Reshape((size, size, 3), dtype="float32", name="shape")(x), name=name)
+            x = layers.Reshape((size, size, 3), dtype="float32", name="shape")(x)
+        super().__init__([z, caption], x, name=name)
         self.latent_dim, self.condition = latent_dim, condition
 
 

@@ -24,7 +24,8 @@ class Drawer(Generator):
             z = keras.Input((latent_dim,), name="z")
             x = layers.Dense(64, activation="relu", name="hidden")(z)
             x = layers.Dense(size * size, activation="tanh", dtype="float32", name="image")(x)
-        super().__init__(z, layers.Reshape((size, size, 1), dtype="float32", name="shape")(x), name=name)
+            x = layers.Reshape((size, size, 1), dtype="float32", name="shape")(x)
+        super().__init__(z, x, name=name)
         self.latent_dim = latent_dim
 
 
