@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ganzoo import callbacks, pictures, resources
+from ganzoo import callbacks, files, pictures, resources
 from ganzoo.data import check_kind, stream
 from ganzoo.errors import RecipeError, with_type
 from ganzoo.gan import GAN
@@ -197,7 +197,7 @@ class _Keeper(keras.callbacks.Callback):
         now = time.perf_counter(), time.process_time()
         spent = [t + n - m for t, n, m in zip(_seconds(self.folder), now, self.mark)]
         self.mark = now
-        _write(self.folder / "seconds.json", json.dumps(spent))
+        files.write_json(self.folder / "seconds.json", spent)
         path = self.folder / BACKUP
         path.parent.mkdir(exist_ok=True)
         self.model.save_weights(path.with_name("next.weights.h5"), overwrite=True)
@@ -214,13 +214,6 @@ def _restore(gan, path):
             f"The kept state '{path}' cannot be read ({with_type(error)}); delete it to begin "
             "anew, or choose another folder"
         ) from error
-
-
-def _write(path, text):
-    """Never leaves half a file."""
-    aside = path.with_name(f"{path.name}.new")
-    aside.write_text(text, "utf-8")
-    os.replace(aside, path)
 
 
 def _seconds(folder):
@@ -261,7 +254,7 @@ def _claim(folder, wanted, name):
             _refuse_change(folder, path.read_text("utf-8"), wanted)
             return
         record = {"recipe": name, "settings": wanted, "environment": environment()}
-        _write(path, json.dumps(record, indent=2) + "\n")
+        files.write_json(path, record, indent=2)
     except OSError as error:
         raise RecipeError(
             f"The output folder {str(folder)!r} cannot be written ({error.strerror}); give another "
@@ -327,4 +320,4 @@ def _finish(folder, gan):
         "cpu_seconds": round(cpu, 1),
         "images_per_second": round(images / wall, 1) if wall else None,
     }
-    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    files.write_json(folder / "result.json", result, indent=2)

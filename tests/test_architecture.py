@@ -70,7 +70,7 @@ EAGER = {
     "cli.demonstration": f"{KERAS} data hub pictures resources",
     "measure": "numpy callbacks data errors fetch generator hub metrics recipe",
     "recipe": "data errors gan resources training",
-    "training": f"{KERAS} callbacks data errors gan hub.store pictures resources",
+    "training": f"{KERAS} callbacks data errors files gan hub.store pictures resources",
     "__main__": "cli",
 }
 AT_CALL = {
