@@ -7,6 +7,7 @@ import sys
 import click
 
 from ganzoo.errors import EditingError, with_type
+from ganzoo.fetch import progress
 
 
 class Quantity(click.IntRange):
@@ -43,12 +44,10 @@ def seeds(text: str) -> list[int]:
 
 
 def bar(label: str, total: int | None = None, *, unit: str, elsewhere: str | None = None):
-    """A progress bar on stderr, or the line `elsewhere` where that is no terminal."""
-    import tqdm
-
-    if elsewhere is not None and not sys.stderr.isatty():
+    """A progress bar on stderr, or the line `elsewhere` where none is shown."""
+    if elsewhere is not None and not progress.shown():
         click.echo(elsewhere, err=True)
-    return tqdm.tqdm(desc=label, total=total, unit=unit, disable=None)
+    return progress.bar(label, total, unit=unit)
 
 
 def table(rows) -> None:

@@ -64,6 +64,10 @@ def test_a_bar_elsewhere_than_in_a_terminal_is_a_line_or_nothing(capsys, monkeyp
         shown.update(5)
     out, err = capsys.readouterr()
     assert not out and "x: 100%" in err and "5/5" in err and "5 images\n" not in err
+    monkeypatch.setenv("GANZOO_PROGRESS", "0")
+    with bar("x", 5, unit=" images", elsewhere="5 images") as shown:
+        shown.update(5)
+    assert capsys.readouterr() == ("", "5 images\n")
 
 
 def test_list_is_fast_and_loads_no_tensorflow(root):
