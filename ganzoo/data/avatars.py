@@ -206,21 +206,21 @@ def _options(person):
 
 
 def _variants(part, prefix):
-    known = _definition("pixel-art")["components"][part]["variants"]
-    return [name for name in known if name.startswith(prefix)]
+    variants = _definition("pixel-art")["components"][part]["variants"]
+    return [name for name in variants if name.startswith(prefix)]
 
 
 @functools.cache
 def _check_packages():
     """Raises: PackageError: naming what is missing or of another version."""
     faults = []
-    for name, wanted in PACKAGES.items():
+    for name, pinned in PACKAGES.items():
         try:
-            found = importlib.metadata.version(name)
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found = "not installed"
-        if found != wanted:
-            faults.append(f"{name} {wanted} ({found})")
+            version = "not installed"
+        if version != pinned:
+            faults.append(f"{name} {pinned} ({version})")
     if faults:
         raise PackageError(
             f"Avatars are drawn by {', '.join(faults)}; other versions draw other pixels. "

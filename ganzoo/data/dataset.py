@@ -84,7 +84,7 @@ class Dataset(StoredPictures):
 
     @property
     def kind(self) -> str:
-        """"points" for a mixture, else "images"; see `ganzoo.data.DataSource`."""
+        """See `ganzoo.data.DataSource`: "points" for a mixture, else "images"."""
         return "points" if self.is_mixture else "images"
 
     def mixture(self) -> Mixture:

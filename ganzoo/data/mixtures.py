@@ -14,6 +14,7 @@ MIXTURES = {
     "grid": dict(modes=25, radius=4.0, std=0.05),
 }
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mixture:
     """Equally likely isotropic Gaussians in the plane, with centres on a ring or a square grid.

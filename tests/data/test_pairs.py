@@ -214,9 +214,11 @@ def test_unpaired_sides_are_of_one_kind(halves, two_folders):
 # ---------------------------------------------------------------------------- shards
 
 
-@pytest.mark.parametrize("arguments", [{}, {"start": 2}, {"epochs": 2}, {"epochs": 3, "start": 1}])
-@pytest.mark.parametrize("shards", [2, 4])
-def test_shards_are_slices_of_every_batch(halves, two_folders, place, arguments, shards):
+@pytest.mark.parametrize(
+    "shards, arguments",
+    [(2, {}), (4, {"start": 2}), (2, {"epochs": 2}), (4, {"epochs": 3, "start": 1})],
+)
+def test_shards_are_slices_of_every_batch(halves, two_folders, place, shards, arguments):
     pairs = Pairs(folder=str(halves), random_crop=8, flip=True)
     images = Dataset(folder=str(halves), random_crop=8, flip=True)
     for dataset in (images, pairs, Unpaired(*two_folders)):
