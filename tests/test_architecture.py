@@ -293,6 +293,7 @@ def test_every_test_file_holds_tests():
 
 
 TESTS = {  # of converters that others share a file with
+    "convert.foreign": "test_hub",
     "convert.inception": "metrics/test_inception",
     "convert.lpips": "metrics/test_lpips",
     "convert.mmgen_stylegan2": "convert/test_rosinality",

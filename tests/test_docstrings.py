@@ -12,7 +12,10 @@ from harness import no_network
 import ganzoo
 
 PACKAGE = pathlib.Path(ganzoo.__file__).parent
-FILES = {"weights.tar": "checkpoints/gan_face_generate/weights.tar"}  # below the shared folder
+FILES = {  # that examples read: the fixture of a folder, and where in it
+    "dcgan.keras": ("root", "tests/first_storey/dcgan.keras"),
+    "weights.tar": ("shared", "checkpoints/gan_face_generate/weights.tar"),
+}
 
 
 class Parser(doctest.DocTestParser):
@@ -59,8 +62,9 @@ def test_example(name, request, tmp_path, monkeypatch):
     if "fashion_mnist" in text:
         folder = request.getfixturevalue("fashion_dir")
         monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(folder))
-    for file in (file for file in FILES if file in text):
-        (tmp_path / file).symlink_to(request.getfixturevalue("shared") / FILES[file])
+    for file, (folder, place) in FILES.items():
+        if file in text:
+            (tmp_path / file).symlink_to(request.getfixturevalue(folder) / place)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     assert not failures(EXAMPLES[name])
 

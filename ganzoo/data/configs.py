@@ -11,6 +11,7 @@ def from_config(config):
     Args: config: dict. Without a `kind`, the fields of a `Dataset`.
     Raises: ValueError: another `kind` (a data set of your own), or fields that do not fit.
     Example:
+        >>> from ganzoo.data import ring
         >>> from_config(ring().get_config()) == ring()
         True
     """
