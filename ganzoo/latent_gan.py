@@ -318,11 +318,14 @@ class LatentGAN(GAN):
 
     @property
     def purpose(self):
-        shape = self.published.sample_shape
-        sides, depth = " x ".join(map(str, shape[:2])), shape[-1]
-        pixels = f"images of {sides} pixels with {depth} channel{'s' if depth > 1 else ''}"
-        made = pixels if len(shape) == 3 else f"points of {depth} coordinates"
-        return f"draws {made}{self.published.condition.words}"
+        shape, words = self.published.sample_shape, self.published.condition.words
+        if len(shape) == 1:
+            return f"draws points of {shape[0]} coordinates{words}"
+        if len(shape) != 3:
+            return f"draws samples of {' x '.join(map(str, shape))} numbers{words}"
+        plural = "s" if shape[-1] > 1 else ""
+        sides = " x ".join(map(str, shape[:2]))
+        return f"draws images of {sides} pixels with {shape[-1]} channel{plural}{words}"
 
     @property
     def resolution(self):
@@ -341,13 +344,12 @@ class LatentGAN(GAN):
         return {"image": image} if label is None else {"image": image, "label": label}
 
     def preview(self, count, columns, seed):
-        """uint8 [count, H, W, C] samples; row c of the grid holds class (or attribute) c, in turn.
-        Points are one picture of a thousand.
+        """uint8 [N, H, W, C]: samples; row c of the grid holds class (or attribute) c, in turn.
+        Points are one picture of a thousand; other shapes see `ganzoo.pictures.pictures`.
         """
-        if len(self.published.sample_shape) != 3:
-            return pictures.scatter(self.generate(max(count, POINTS), seed=seed))
+        count = max(count, POINTS) if self.published.sample_shape == (2,) else count
         labels = self.published.condition.in_turn(count, np.arange(count) // columns)
-        return self.generate(count, labels=labels, seed=seed)
+        return pictures.pictures(self.generate(count, labels=labels, seed=seed))
 
     def samples(self, count, *, seed=0, batch_size=64, given=None, **options) -> Iterator:
         """See `GAN.samples`; the options are those of `generate`, such as `truncation`."""

@@ -66,8 +66,33 @@ def samples_for_grid(model, count, columns, seed=0) -> np.ndarray:
 
 
 def pictures(samples) -> np.ndarray:
-    """uint8 [N, H, W, C]: images as they are, points [N, 2] as one picture."""
-    return samples if samples.ndim == 4 else scatter(samples)
+    """uint8 [N, H, W, C] of samples of any shape.
+
+    Images stay as they are; points [N, 2] become one picture; films uint8 [N, T, H, W, C] strips of
+    their frames; everything else a curve for each sample.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim == 4 and samples.dtype == np.uint8:
+        return samples
+    if samples.ndim == 5 and samples.dtype == np.uint8:
+        count, frames, height, width, channels = samples.shape
+        return samples.swapaxes(1, 2).reshape(count, height, frames * width, channels)
+    return scatter(samples) if samples.shape[1:] == (2,) else curves(samples)
+
+
+def curves(samples, *, height=64, width=128) -> np.ndarray:
+    """uint8 [N, height, width, 1]: the numbers of each sample from left to right, the largest of
+    all at the top and the smallest at the bottom.
+
+    Args: samples: float [N, ...].
+    """
+    values = np.nan_to_num(np.asarray(samples, "float64").reshape(len(samples), -1))
+    columns = np.arange(width) * values.shape[1] // width
+    low, high = values.min(), values.max()
+    rows = (high - values[:, columns]) / max(high - low, 1e-12) * (height - 1)
+    picture = np.zeros((len(values), height, width, 1), "uint8")
+    picture[np.arange(len(values))[:, np.newaxis], np.rint(rows).astype(int), range(width), 0] = 255
+    return picture
 
 
 def scatter(points, *, size=256, limit=None) -> np.ndarray:

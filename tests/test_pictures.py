@@ -167,3 +167,15 @@ def test_silence_and_nan_are_black(sounds):
 def test_other_ranks_are_no_sound(shape):
     with pytest.raises(ValueError, match="Received: shape"):
         pictures.spectrogram(np.zeros(shape))
+
+
+def test_samples_of_any_shape_have_pictures():
+    images = np.arange(2 * 3 * 4 * 1, dtype="uint8").reshape(2, 3, 4, 1)
+    assert pictures.pictures(images) is images
+    film = pictures.pictures(np.stack([images, images + 50], axis=1))  # [N, T, H, W, C]
+    np.testing.assert_array_equal(film, np.concatenate([images, images + 50], axis=2))
+    assert pictures.pictures(np.zeros((5, 2), "float32")).shape == (1, 256, 256, 1)
+    rising = pictures.pictures(np.linspace(0, 1, 128, dtype="float32")[np.newaxis])
+    assert rising.shape == (1, 64, 128, 1) and (rising.sum((1, 2, 3)) == 255 * 128).all()
+    assert rising[0, 63, 0, 0] == rising[0, 0, -1, 0] == 255
+    assert pictures.pictures(np.full((3, 7, 2), np.nan)).shape == (3, 64, 128, 1)
