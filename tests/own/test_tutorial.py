@@ -7,7 +7,6 @@ import shutil
 import sys
 
 import pytest
-from test_own import pictures  # noqa: F401, a fixture
 
 HERE = pathlib.Path(__file__).parent
 BLOCKS = re.findall(
@@ -27,7 +26,7 @@ def test_what_is_shown_is_what_is_tested():
         assert whole == f"{text}\n" if kind == "file" else text in whole, text
 
 
-def test_what_is_typed_works(pictures, run, monkeypatch):  # noqa: F811
+def test_what_is_typed_works(pictures, run, monkeypatch):
     for name in ("encoder.py", "vocoder.py"):
         shutil.copyfile(HERE / name, pictures / name)
     monkeypatch.syspath_prepend(pictures)
