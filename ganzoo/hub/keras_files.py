@@ -27,8 +27,10 @@ def load(path, origin):
             config = _configuration(archive)
         vetting.refuse_other_classes(config, origin)
         return _filled(config, hdf5.arrays(path, hdf5.KERAS_WEIGHTS))
-    except (UnsafeCheckpointError, CheckpointError):
+    except UnsafeCheckpointError:
         raise
+    except CheckpointError as error:  # of the arrays, which know no name
+        raise type(error)(f"{origin!r} is not a readable .keras file: {error}") from error
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"{origin!r} is not a readable .keras file: {first_line(error)}"
