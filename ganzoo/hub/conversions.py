@@ -60,6 +60,12 @@ def keep(gan, networks, folder):
                 store.save(gan, scratch, networks=sorted(networks))
 
 
+def code() -> bytes:
+    """The sources that read and convert foreign files; conversions of other ones are made anew."""
+    folders = resources.CHECKPOINTS, resources.CONVERT
+    return b"".join(p.read_bytes() for folder in folders for p in sorted(folder.glob("*.py")))
+
+
 def _key(place, family):
     """Changes with the files, with what was asked for and with the code that reads and converts."""
     row = place.row or {}
@@ -70,7 +76,5 @@ def _key(place, family):
         settings = [file.get(key) for key in ("converter", "pick", "channel_order")]
         digest.update(f"{sha256} {settings} ".encode())
     digest.update(f"{family} {json.dumps(row.get('config'))}".encode())
-    for folder in (resources.CHECKPOINTS, resources.CONVERT):
-        for source in sorted(folder.glob("*.py")):
-            digest.update(source.read_bytes())
+    digest.update(code())
     return f"{name}-{digest.hexdigest()[:24]}"

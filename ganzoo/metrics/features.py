@@ -23,7 +23,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from ganzoo import fetch, hub, resources
+from ganzoo import fetch, hub
+from ganzoo.hub import conversions
 from ganzoo.metrics.arrays import MetricError, checked_images, what_floats
 from ganzoo.metrics.inception import OUTPUTS, SIZE, inception, select
 from ganzoo.metrics.lpips import LPIPS
@@ -369,8 +370,7 @@ def _fill(network, kind, files, convert):
 def _key(files):
     """Changes with the files and with the code that converts them."""
     digest = hashlib.sha256(" ".join(sha256 for _, sha256 in files).encode())
-    for source in sorted(resources.CONVERT.glob("*.py")):
-        digest.update(source.read_bytes())
+    digest.update(conversions.code())
     return digest.hexdigest()[:24]
 
 
