@@ -91,7 +91,7 @@ def _like(value, default):
     return value
 
 
-def plain(value):
+def plain(value) -> dict | list | tuple | str | bool | int | float | None:
     """`value` with dicts in place of Keras objects and data classes."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}

@@ -255,7 +255,7 @@ def _step_of(record):
     return int(record.model.rpartition(" ")[2]) if record.step is None else record.step
 
 
-def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **options):
+def watch(dataset, names, folder, *, count: int = COUNT, data_dir=None, **options) -> EvaluateEvery:
     """A callback that measures a training like `ganzoo.measure.measure`, and keeps its best model.
 
     Args:

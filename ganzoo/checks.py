@@ -1,8 +1,11 @@
 """Checks of arguments that many rooms make: one of these names, a whole number."""
 
 import difflib
+from typing import TypeVar
 
 import numpy as np
+
+Value = TypeVar("Value")
 
 
 def is_whole(value) -> bool:
@@ -10,7 +13,7 @@ def is_whole(value) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def check_choice(name, value, legal, error=ValueError):
+def check_choice(name, value: Value, legal, error=ValueError) -> Value:
     """`value`, if it is one of `legal`.
 
     Args: name: of the argument, for the message. error: type that is raised.
@@ -23,7 +26,7 @@ def check_choice(name, value, legal, error=ValueError):
     raise error(f"`{name}` must be one of {tuple(legal)}. Received: {name}={value!r}.{hint}")
 
 
-def check_count(name, value, least=1, error=ValueError):
+def check_count(name, value, least=1, error=ValueError) -> int:
     """`value`, if it is an int >= `least`.
 
     Args: name: of the argument, for the message. error: type that is raised.

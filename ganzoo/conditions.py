@@ -200,7 +200,7 @@ def of(num_classes=0, num_attributes=0) -> Unconditional:
     return Attributes(num_attributes) if num_attributes else Unconditional()
 
 
-def check_label_range(labels, num_classes):
+def check_label_range(labels, num_classes) -> None:
     """Raises `ValueError` that names the first label outside [0, num_classes)."""
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if wrong.size:

@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 
 from ganzoo.errors import CacheError, GanzooError, first_line
 
@@ -27,7 +28,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errn
 
 
 @contextlib.contextmanager
-def fresh_file(path):
+def fresh_file(path) -> Iterator[pathlib.Path]:
     """A scratch path beside `path` that takes its name at success and is removed at failure.
 
     An existing `path` is replaced. What is written is on the disk before it has its name.
@@ -46,25 +47,25 @@ def fresh_file(path):
         raise
 
 
-def flush(path):
+def flush(path) -> None:
     """Waits until the disk holds a file that was written and closed."""
     with open(path, "rb+") as stream:
         os.fsync(stream.fileno())
 
 
-def write_text(path, text):
+def write_text(path, text) -> None:
     """Writes a text as UTF-8, whole or not at all. Raises: OSError: it cannot be written."""
     with fresh_file(path) as scratch:
         scratch.write_text(text, "utf-8")
 
 
-def write_bytes(path, data):
+def write_bytes(path, data) -> None:
     """Writes bytes, whole or not at all. Raises: OSError: it cannot be written."""
     with fresh_file(path) as scratch:
         scratch.write_bytes(data)
 
 
-def write_json(path, value, *, indent=None):
+def write_json(path, value, *, indent=None) -> None:
     """Writes a value as JSON and a line end, whole or not at all; `indent` as in `json.dumps`.
 
     Raises: OSError: it cannot be written.
@@ -85,7 +86,7 @@ def read_json(path) -> dict:
 
 
 @contextlib.contextmanager
-def fresh_folder(target):
+def fresh_folder(target) -> Iterator[pathlib.Path]:
     """A scratch folder beside `target` that takes its name at success and is removed at failure.
 
     An existing `target` is replaced.
@@ -112,7 +113,7 @@ def fresh_folder(target):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def replace_folder(scratch, target):
+def replace_folder(scratch, target) -> None:
     """Gives a folder another's name and removes the other, if there is one."""
     try:
         os.rename(scratch, target)
@@ -125,7 +126,7 @@ def replace_folder(scratch, target):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def sweep(paths):
+def sweep(paths) -> None:
     """Removes what processes that were killed left so long ago that nobody writes it any more."""
     for path in paths:
         with contextlib.suppress(OSError):
@@ -145,7 +146,7 @@ def _unique():
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path) -> Iterator[None]:
     """Keeps other processes out of `path`, by a lock file beside it, which stays.
 
     Raises: CacheError: the lock file cannot be written.
@@ -174,7 +175,7 @@ def locked(path):
 
 
 @contextlib.contextmanager
-def writing(path):
+def writing(path) -> Iterator[None]:
     """Turns an OSError into a CacheError that names `path`; other errors of ours pass."""
     try:
         yield
@@ -198,6 +199,6 @@ def cache_error(path, error) -> CacheError:
     )
 
 
-def say(message):
+def say(message) -> None:
     """Prints a message of this package on standard error."""
     print(f"ganzoo: {message}", file=sys.stderr, flush=True)

@@ -368,7 +368,7 @@ class LatentGAN(GAN):
         )
 
 
-def framed(images, window, shape):
+def framed(images, window, shape) -> tf.Tensor:
     """float [B, *shape]: images of the window's size in the middle of black; others as they are."""
     if window is None or tuple(images.shape[1:3]) != tuple(window):
         return images
@@ -376,7 +376,7 @@ def framed(images, window, shape):
     return tf.pad(images, [[0, 0], *borders, [0, 0]], constant_values=-1.0)
 
 
-def split(data):
+def split(data) -> tuple[np.ndarray | tf.Tensor, np.ndarray | tf.Tensor | None]:
     """(image, label or None) of a batch: an array, a tuple or a dict with the keys `image` and
     `label`.
     """
@@ -389,7 +389,7 @@ def split(data):
     return data, None
 
 
-def check_images(images, shape):
+def check_images(images, shape) -> None:
     """Raises `ValueError` unless `images` is a batch of `shape` as uint8 or as floats in [-1, 1].
 
     Floats that never go below 0 are taken for [0, 1] data and refused as well, except for points

@@ -185,7 +185,7 @@ def neighbours(
     data_dir=None,
     accept_license: bool = False,
     progress=None,
-):
+) -> tuple[np.ndarray, nearest_neighbours.Neighbours]:
     """Samples beside the training images that are nearest to them, to see whether they are copies.
 
     Args:

@@ -41,6 +41,6 @@ class Finder:
         module.__spec__ = module.__spec__.loader_state
 
 
-def install():
+def install() -> None:
     """Makes old places importable, behind everything that exists."""
     sys.meta_path.append(Finder())

@@ -15,7 +15,7 @@ FLAGS = frozenset("avx512_vnni avx512_bf16 avx_vnni amx_tile amx_int8 amx_bf16".
 CPUINFO = "/proc/cpuinfo"
 
 
-def turn_on():
+def turn_on() -> None:
     """Sets the variable where the user has not; says so once where TensorFlow came first."""
     if VARIABLE in os.environ or _machine().lower() not in ("x86_64", "amd64"):
         return

@@ -124,7 +124,7 @@ class TranslationGAN(GAN):
                 return
 
 
-def pair_of(data):
+def pair_of(data) -> tuple[np.ndarray | tf.Tensor, np.ndarray | tf.Tensor]:
     """(a, b) of a batch: a dict with both keys, or a pair."""
     if isinstance(data, dict) and set(SIDES) <= set(data):
         return data["a"], data["b"]

@@ -97,7 +97,7 @@ class Zip:
         return data
 
 
-def unpack_xz(source):
+def unpack_xz(source) -> bytes:
     """The bytes that are packed in the whole of `source`, once."""
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
     limit = unpacked_limit(source.size)
@@ -126,7 +126,7 @@ class Buffer:
         return self.data[self.at - count : self.at]
 
 
-def gunzip(file):
+def gunzip(file) -> memoryview:
     """The bytes that a gzip file holds, unpacked as far as its size allows."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -142,7 +142,7 @@ def gunzip(file):
     return memoryview(data).toreadonly()
 
 
-def tar_members(data):
+def tar_members(data) -> dict[str, memoryview]:
     """{name: bytes} of the plain files of a tar archive; names are only ever compared."""
     members, at, override = {}, 0, {}
     while at + 512 <= len(data) and any(head := bytes(data[at : at + 512])):

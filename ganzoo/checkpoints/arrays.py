@@ -37,7 +37,7 @@ _SAFETENSORS = {
 }
 
 
-def array_over(raw, dtype, shape, *, order="C"):
+def array_over(raw, dtype, shape, *, order="C") -> np.ndarray:
     """A read-only array over `raw`, which must have exactly the bytes that the shape needs."""
     check_integers(shape)
     needed = math.prod(shape) * dtype.itemsize
@@ -53,7 +53,7 @@ def array_over(raw, dtype, shape, *, order="C"):
     return array
 
 
-def load_npy(source):
+def load_npy(source) -> np.ndarray:
     """One array of numbers or text; NumPy's own header, of any version."""
     source.take(len(NPY_MAGIC))
     major, _minor = source.take(2)
@@ -75,7 +75,7 @@ def load_npy(source):
     return array_over(source.view(source.left), np.dtype(match["descr"]), shape, order=order)
 
 
-def is_safetensors(source, head):
+def is_safetensors(source, head) -> bool:
     """Whether a file that begins so may be one: the length of a JSON header, then the header."""
     length = int.from_bytes(head[:8], "little")
     return head[8:9] == b"{" and 2 <= length <= source.size - 8
@@ -85,7 +85,7 @@ def _json_integer(digits):
     return int(digits[:20])  # of more digits none fits the file
 
 
-def load_safetensors(source):
+def load_safetensors(source) -> dict[str, np.ndarray]:
     """{name: array} of a `.safetensors` file."""
     length = source.unpack("<Q")
     if length > MAX_HEADER_BYTES:

@@ -7,13 +7,13 @@ import numpy as np
 _LANES = (4096, 64)  # 32-bit words that are folded at a time
 
 
-def masked_crc32c(data):
+def masked_crc32c(data) -> int:
     """CRC-32C of bytes, as the table format stores it: rotated by 15 bits, plus a constant."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def crc32c(data):
+def crc32c(data) -> int:
     """CRC-32C (Castagnoli) of bytes."""
     return _advance(data, 0xFFFFFFFF) ^ 0xFFFFFFFF
 

@@ -23,7 +23,7 @@ def _key(key, others):
     return key
 
 
-def fill(target, items):
+def fill(target, items) -> dict:
     """The dictionary with further items: keys and values in turn."""
     if not isinstance(target, dict) or len(items) % 2:
         raise CorruptCheckpointError("A pickle sets items of something that is no dictionary.")
@@ -32,7 +32,7 @@ def fill(target, items):
     return target
 
 
-def add(target, items):
+def add(target, items) -> set:
     """The set with further items."""
     if not isinstance(target, set):
         raise CorruptCheckpointError("A pickle adds to something that is no set.")
@@ -41,7 +41,7 @@ def add(target, items):
     return target
 
 
-def cost(value):
+def cost(value) -> int:
     """Bytes that a copy of `value` takes, roughly; a short file may ask for many copies of one."""
     if isinstance(value, (str, bytes)):
         return len(value)

@@ -94,7 +94,7 @@ def arrays(file, entry=None) -> dict:
         ) from error
 
 
-def load(file):
+def load(file) -> dict:
     """The groups of an HDF5 file as nested dictionaries of arrays.
 
     Args:
@@ -106,7 +106,7 @@ def load(file):
     return _File(file).root()
 
 
-def load_keras(archive, weights):
+def load_keras(archive, weights) -> dict:
     """The weights of a `.keras` file. Its configuration is data here: no class of it is looked up.
 
     Args:

@@ -3,6 +3,7 @@
 import dataclasses
 import struct
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Type:
     name: str = ""
 
 
-def messages_1(block):
+def messages_1(block) -> Iterator[tuple[int, int, bytes]]:
     """(type, flags, data) of each message of an object header of version 1."""
     while block.left >= 8:
         kind, size, flags = block.integer(2), block.integer(2), block.integer(1)
@@ -68,7 +69,7 @@ def messages_1(block):
         yield kind, flags, block.take(size)
 
 
-def messages_2(block, ordered):
+def messages_2(block, ordered) -> Iterator[tuple[int, int, bytes]]:
     """As `messages_1`, of version 2."""
     while block.left >= (6 if ordered else 4):
         kind, size, flags = block.integer(1), block.integer(2), block.integer(1)
@@ -76,14 +77,14 @@ def messages_2(block, ordered):
         yield kind, flags, block.take(size)
 
 
-def only(messages, kind):
+def only(messages, kind) -> bytes:
     """The data of a message that a data set has exactly once."""
     if len(messages.get(kind, [])) != 1:
         raise CorruptCheckpointError("A data set lacks its shape, type or layout.")
     return messages[kind][0]
 
 
-def link(block, group):
+def link(block, group) -> tuple[str, int]:
     """(name, address of the object header) of a member of `group`."""
     block.take(1)
     flags = block.integer(1)
@@ -100,7 +101,7 @@ def link(block, group):
     return name, block.integer()
 
 
-def space(block):
+def space(block) -> tuple[int, ...] | None:
     """A shape, or `None` for a space without items."""
     version, rank, flags = (block.integer(1) for _ in range(3))
     if version == 1:
@@ -121,7 +122,7 @@ _FLOATS = {  # size -> precision, exponent's bit and width, mantissa's bit and w
 }
 
 
-def type_of(block, depth=0):
+def type_of(block, depth=0) -> Type:
     """The `Type` of a data set or attribute."""
     head = block.integer(1)
     kind, version = head & 15, head >> 4
@@ -179,7 +180,7 @@ def _complex(block, version, count, size, depth):
     return Type("number", size, np.dtype(f"<c{size}"))
 
 
-def attribute(block):
+def attribute(block) -> tuple[str, Type | None, tuple[int, ...] | None, bytes]:
     """(name, `Type` or `None`, shape or `None`, bytes)."""
     version, flags = block.integer(1), block.integer(1)
     sizes = [block.integer(2) for _ in range(3)]
@@ -196,7 +197,7 @@ def attribute(block):
     return name, type_of(Block(parts[1])), space(Block(parts[2])), block.take(block.left)
 
 
-def filters_of(block):
+def filters_of(block) -> list[tuple[int, int]]:
     """[(filter, first parameter)] in the order of writing."""
     version, count = block.integer(1), block.integer(1)
     block.take(6 if version == 1 else 0)
@@ -218,7 +219,7 @@ def filters_of(block):
     return filters
 
 
-def unfilter(data, filters, mask, size):
+def unfilter(data, filters, mask, size) -> bytes | memoryview:
     """The `size` bytes of a chunk."""
     for i, (kind, parameter) in reversed(list(enumerate(filters))):
         if mask >> i & 1:

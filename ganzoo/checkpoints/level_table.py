@@ -16,7 +16,7 @@ MAX_INDEX_BYTES = 1 << 24  # about 150,000 tensors
 MAX_KEY, MAX_ENTRY = 1000, 1 << 16  # bytes in the index; parts of variables make entries long
 
 
-def read(file):
+def read(file) -> dict[bytes, bytes]:
     """{key: value} of an index, a seekable binary file."""
     size = file.seek(0, os.SEEK_END)
     if not 48 <= size <= MAX_INDEX_BYTES:
@@ -83,7 +83,7 @@ def _entries(block):
         yield key, block[at - length : at]
 
 
-def unsnappy(data):
+def unsnappy(data) -> bytes:
     """Unpack a snappy block: literals, and copies of what came before.
 
     Raises: CorruptCheckpointError: if it is damaged.

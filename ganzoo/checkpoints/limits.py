@@ -74,12 +74,12 @@ class Budget:
             raise CorruptCheckpointError("The tensors claim far more items than the file holds.")
 
 
-def unpacked_limit(size):
+def unpacked_limit(size) -> int:
     """Bytes that `size` packed ones may become."""
     return min(MAX_INFLATION * size, 10 * size + MAX_UNPACKED) + FREE_BYTES
 
 
-def check_integers(numbers):
+def check_integers(numbers) -> None:
     """Raises: CorruptCheckpointError: if these are not what shapes and offsets are made of."""
     if len(numbers) > MAX_RANK or not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
         raise CorruptCheckpointError("A shape, stride or offset is not a few integers >= 0.")

@@ -37,7 +37,7 @@ from ganzoo.checkpoints.trees import META
 from ganzoo.errors import CorruptCheckpointError
 
 
-def resolve(tree, budget):
+def resolve(tree, budget) -> object:
     """The tree without stand-ins."""
     return _Resolver(budget).resolve(tree)
 

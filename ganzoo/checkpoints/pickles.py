@@ -6,6 +6,7 @@ imported, called or instantiated beyond that.
 """
 
 import re
+from typing import NoReturn
 
 from ganzoo.checkpoints.containers import CONTAINER_BYTES, add, cost, fill
 from ganzoo.checkpoints.limits import MAX_DIGITS, MAX_INTEGER_BYTES
@@ -23,7 +24,7 @@ from ganzoo.errors import CorruptCheckpointError, UnsafeCheckpointError
 _ODD_ESCAPE = re.compile(rb"""\\(?![nrt'"]|x[0-9a-fA-F]{2})""")
 
 
-def no_storage(_pid):
+def no_storage(_pid) -> NoReturn:
     raise CorruptCheckpointError("A plain pickle refers to storages outside of it.")
 
 

@@ -6,7 +6,7 @@ Reference: protobuf.dev's encoding.
 from ganzoo.errors import CorruptCheckpointError
 
 
-def varint(data, at):
+def varint(data, at) -> tuple[int, int]:
     """(the number whose bytes begin at `at`, where they end)."""
     value = 0
     for shift in range(0, 70, 7):
@@ -18,7 +18,7 @@ def varint(data, at):
     raise CorruptCheckpointError("A number is too long.")
 
 
-def message(data):
+def message(data) -> dict[int, list[int | bytes]]:
     """{field number: [values]}: integers, or bytes of texts and messages."""
     fields, at = {}, 0
     while at < len(data):
@@ -40,7 +40,7 @@ def message(data):
     return fields
 
 
-def one(fields, number, default=0):
+def one(fields, number, default=0) -> int | bytes:
     """The value of a field that a message has once; of the type of `default`."""
     value = fields.get(number, [default])[-1]
     if type(value) is not type(default):
@@ -48,6 +48,6 @@ def one(fields, number, default=0):
     return value
 
 
-def signed(value):
+def signed(value) -> int:
     """A 64-bit integer with its sign."""
     return value - (1 << 64) if value >> 63 else value

@@ -142,7 +142,7 @@ class PickledArray:
         self.array = array_over(raw, dtype.dtype, shape, order="F" if fortran else "C")
 
 
-def drop_sources(state):
+def drop_sources(state) -> None:
     """Removes program text, which is of no use here."""
     for key in ("module_src", "build_module_src"):
         state.pop(key, None)

@@ -13,6 +13,7 @@ Reference: tensorflow/core/util/tensor_bundle and tensorflow/core/protobuf/tenso
 import contextlib
 import math
 import os
+import pathlib
 import re
 
 import ml_dtypes
@@ -52,7 +53,7 @@ DTYPES = {  # tensorflow/core/framework/types.proto
 # --- where the files are
 
 
-def prefix_of(path):
+def prefix_of(path) -> pathlib.Path | None:
     """The prefix of the checkpoint that a path stands for, or `None`.
 
     Args: path: `pathlib.Path`: `<prefix>.index`, `<prefix>` itself, a folder that holds one index,
@@ -91,7 +92,7 @@ def _latest(folder, names):
     )
 
 
-def load_prefix(prefix):
+def load_prefix(prefix) -> dict:
     """The arrays of the checkpoint `<prefix>.index` on disk; see `load_files`."""
 
     @contextlib.contextmanager
@@ -108,7 +109,7 @@ def load_prefix(prefix):
     return load_files(opened, prefix.name)
 
 
-def load_tar_gz(file):
+def load_tar_gz(file) -> dict:
     """The arrays of the one checkpoint in a `.tar.gz`, as TF-Hub serves them.
 
     Everything is unpacked in memory; no path of the archive is ever opened.
@@ -139,7 +140,7 @@ def load_tar_gz(file):
 # --- the bundle
 
 
-def load_files(opened, prefix):
+def load_files(opened, prefix) -> dict:
     """The arrays of a bundle.
 
     Args:
@@ -297,7 +298,7 @@ def _extents(value):
     return [(signed(one(part, 1)), signed(one(part, 2)) if 2 in part else -1) for part in parts]
 
 
-def slice_key(name, extents):
+def slice_key(name, extents) -> bytes:
     """The key of a part: TensorFlow's "ordered code" of 0, the name, the rank and the extents."""
     name = name.replace(b"\0", b"\0\xff").replace(b"\xff", b"\xff\0") if b"\0" in name else name
     rank = len(extents)

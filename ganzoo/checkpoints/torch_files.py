@@ -139,7 +139,7 @@ class _LegacyStorages(_Storages):
         return self.source.view(length)
 
 
-def is_tree(name):
+def is_tree(name) -> bool:
     """Whether a zip entry is the pickle of a torch file."""
     return name == "data.pkl" or name.endswith("/data.pkl")
 
@@ -149,7 +149,7 @@ def _run(source, budget, persistent_load=no_storage, *, nested=False):
     return Machine(source, budget, persistent_load, None if nested else _run_nested).run()
 
 
-def run_zip(archive, budget, *, nested=False):
+def run_zip(archive, budget, *, nested=False) -> object:
     """The tree of a torch zip file, with stand-ins."""
     pickles = [name for name in archive.namelist() if is_tree(name)]
     if len(pickles) != 1:
@@ -159,7 +159,7 @@ def run_zip(archive, budget, *, nested=False):
     return _run(stream, budget, storages.persistent_load, nested=nested)
 
 
-def run_pickles(source, budget, *, nested=False):
+def run_pickles(source, budget, *, nested=False) -> object:
     """The tree of a torch legacy stream, or of a single plain pickle, with stand-ins."""
     first = _run(source, budget, nested=nested)
     if type(first) is not int or first != _MAGIC:

@@ -186,7 +186,7 @@ _CLASS = re.compile(r"[A-Z][A-Za-z0-9_]*")  # never a function, never an attribu
 _PACKAGE = re.compile(rf"({'|'.join(map(re.escape, CLASS_MODULES))})(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
-def look_up(module, name):
+def look_up(module, name) -> Call | Nested | Class | Constant | StorageType:
     """The stand-in of a name. Raises: UnsafeCheckpointError: if there is none."""
     if (module, name) in GLOBALS:
         return GLOBALS[module, name]

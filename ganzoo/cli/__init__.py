@@ -20,7 +20,7 @@ from ganzoo.cli.options import import_own, one_line
     metavar="FILE_OR_MODULE",
     help="Python that registers classes of your own, before the command; may be repeated.",
 )
-def cli(modules):
+def cli(modules) -> None:
     """Generative adversarial networks for Keras, with weights."""
     for module in modules:
         import_own(module)

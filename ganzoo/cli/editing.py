@@ -32,7 +32,7 @@ layers_help = "all, coarse, middle, fine, or numbers such as 0-3,6."
 @scale_option
 @click.option("-o", "--out", default="mix.png", show_default=True, help="PNG.")
 @accept_license
-def mix(name, out, rows, columns, layers, label, scale, accept_license, **options):
+def mix(name, out, rows, columns, layers, label, scale, accept_license, **options) -> None:
     """Mix styles: each row's image with some layers from each column's.
 
     NAME is anything that `generate` takes, of a StyleGAN.
@@ -61,7 +61,7 @@ def mix(name, out, rows, columns, layers, label, scale, accept_license, **option
 @accept_license
 def interpolate(
     name, out, sources, steps, fps, columns, label, scale, accept_license, **options
-):
+) -> None:
     """Draw the images between seeds, as a film or side by side.
 
     NAME is anything that `generate` takes. Lines in w, arcs in z.
@@ -93,7 +93,7 @@ def interpolate(
 @label_option
 @click.option("-o", "--out", default="projection", show_default=True, help="Folder.")
 @accept_license
-def project(name, image, out, label, accept_license, **options):
+def project(name, image, out, label, accept_license, **options) -> None:
     """Look for the w of a StyleGAN whose picture is nearest to IMAGE, a PNG or JPEG of its size."""
     from ganzoo.editing import projection
 
@@ -133,7 +133,7 @@ def project(name, image, out, label, accept_license, **options):
 @accept_license
 def edit(
     name, out, seed, projected, direction, strength, layers, label, scale, accept_license, **options
-):
+) -> None:
     """Move images of NAME along a direction: a row for each seed, a column for each strength."""
     from ganzoo.editing import directions, projection
 
@@ -165,7 +165,7 @@ def edit(
 @label_option
 @click.option("-o", "--out", default="direction.npz", show_default=True, help="For `edit`.")
 @accept_license
-def direction(name, out, classifier, attribute, label, accept_license, **options):
+def direction(name, out, classifier, attribute, label, accept_license, **options) -> None:
     """Find the direction of NAME's latents in which an attribute appears."""
     from ganzoo.editing import directions
     from ganzoo.metrics.classifier import load_classifier
@@ -191,7 +191,7 @@ def direction(name, out, classifier, attribute, label, accept_license, **options
 @scale_option
 @click.option("-o", "--out", default="sweep.png", show_default=True, help="PNG.")
 @accept_license
-def sweep(name, out, over, sources, psi, label, scale, accept_license):
+def sweep(name, out, over, sources, psi, label, scale, accept_license) -> None:
     """Draw seeds under several truncations, or with noise at all, no, fine and coarse layers."""
     from ganzoo.editing import grids
 

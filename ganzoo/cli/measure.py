@@ -24,7 +24,7 @@ from ganzoo.metrics.names import FEATURES
 @click.option("--batch-size", type=Quantity(), default=64, show_default=True)
 @data_dir_option
 @accept_license
-def evaluate(name, out, **options):
+def evaluate(name, out, **options) -> None:
     """Measure a model against real images; the values and how they were measured.
 
     NAME is anything that `generate` takes.
@@ -84,7 +84,7 @@ class _Bars:
 @seed_option
 @data_dir_option
 @accept_license
-def neighbours(name, output, **options):
+def neighbours(name, output, **options) -> None:
     """Draw samples of NAME, and beside each the training images that are nearest to it."""
     from ganzoo import measure, pictures
 
@@ -102,7 +102,7 @@ def neighbours(name, output, **options):
 @click.argument("names", nargs=-1, required=True, metavar="RECORDS...")
 @click.option("-o", "--output", help="PNG of the same as bars; needs matplotlib.")
 @click.option("--varying", default="", help="Fields that differ on purpose, such as truncation.")
-def compare(names, output, varying):
+def compare(names, output, varying) -> None:
     """Rank models by what `evaluate` measured.
 
     RECORDS are files that `evaluate` wrote, folders with a records.json, or names of shipped

@@ -17,7 +17,7 @@ from ganzoo.cli.options import accept_license, family_option, megabytes, one_lin
 )
 @click.option("--planned", "status", flag_value="planned", help="Those that cannot be loaded yet.")
 @click.option("--all", "status", flag_value="all", help="Those and the others.")
-def list_command(pattern, family, commercial, status):
+def list_command(pattern, family, commercial, status) -> None:
     """Published models whose name matches PATTERN."""
 
     def names_of(status):
@@ -49,7 +49,7 @@ def _size(resolution):
 @click.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="The row of the manifest as it is.")
-def info(name, as_json):
+def info(name, as_json) -> None:
     """What the manifest says of a model."""
     row = hub.row_of(name)
     if as_json:
@@ -91,7 +91,7 @@ def _file(file):
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @accept_license
-def download(names, accept_license):
+def download(names, accept_license) -> None:
     """Bring models into the cache: names, hf://org/repo or https://... ."""
     for name in names:
         for path in hub.download(name, accept_license=accept_license):
@@ -101,7 +101,7 @@ def download(names, accept_license):
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--all-local", is_flag=True, help="Whatever is in the package and in the cache.")
-def verify(names, all_local):
+def verify(names, all_local) -> None:
     """Hash the local files of models, read them and fit them to their networks.
 
     Nothing is fetched. Without a NAME: --all-local. Exit code 1 if a file is bad.
@@ -118,13 +118,13 @@ def verify(names, all_local):
 
 
 @click.group()
-def cache():
+def cache() -> None:
     """What was downloaded and converted."""
 
 
 @cache.command("ls")
 @click.argument("pattern", default="*")
-def cache_ls(pattern):
+def cache_ls(pattern) -> None:
     """Entries whose name, address or file matches PATTERN."""
     entries = fetch.matching(pattern)
     _show(entries)
@@ -144,7 +144,7 @@ def _show(entries):
 @cache.command("rm")
 @click.argument("pattern")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def cache_rm(pattern, yes):
+def cache_rm(pattern, yes) -> None:
     """Remove the entries whose name, address or file matches PATTERN."""
     entries = fetch.matching(pattern)
     if not entries:

@@ -14,7 +14,7 @@ from ganzoo.cli.options import accept_license
 @click.option("--branch", help="Made if absent. Default: the main one.")
 @click.option("--message", help="Of the commit.")
 @accept_license
-def push(name, repo, message, **options):
+def push(name, repo, message, **options) -> None:
     """Publish NAME, a folder or a published model, on the Hugging Face Hub.
 
     Log in before with `hf auth login`, or set HF_TOKEN.

@@ -15,7 +15,7 @@ from ganzoo.cli.options import SEED, Quantity, data_dir_option
 @click.option("--seed", type=SEED, help="Instead of the recipe's.")
 @data_dir_option
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs.")
-def train(recipe, out, images, batch_size, seed, data_dir, tensorboard):
+def train(recipe, out, images, batch_size, seed, data_dir, tensorboard) -> None:
     """Train RECIPE, a name of `ganzoo recipes` or a .py file; the same command resumes.
 
     Ctrl-C finishes the step, keeps the state and stops; a second one stops at once.
@@ -39,7 +39,7 @@ def train(recipe, out, images, batch_size, seed, data_dir, tensorboard):
 
 @click.command()
 @click.argument("recipe")
-def check(recipe):
+def check(recipe) -> None:
     """Build RECIPE and train one step of each phase on random data."""
     from ganzoo import recipe as recipes
 
@@ -49,7 +49,7 @@ def check(recipe):
 
 
 @click.command("recipes")
-def recipes_command():
+def recipes_command() -> None:
     """Names of the recipes."""
     from ganzoo import recipe as recipes
 

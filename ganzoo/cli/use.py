@@ -21,7 +21,7 @@ COUNT = 64  # images
 @accept_license
 def generate(
     name, count, output, seed, several, label, truncation, noise, batch_size, accept_license
-):
+) -> None:
     """Draw images into one PNG.
 
     NAME is a published model, hf://org/repo, https://..., a folder that `train` wrote, or a .keras
@@ -93,7 +93,7 @@ def _draw(generator, latents, labels, batch_size, options):
 )
 @click.option("--license", help="Of the weights, for the card: MIT, CC-BY-NC-4.0, ...")
 @accept_license
-def convert(file, out, license, **options):
+def convert(file, out, license, **options) -> None:
     """Write a foreign FILE as a new folder OUT in ganzoo's own form.
 
     FILE may be anything that `generate` takes.
@@ -108,7 +108,7 @@ def convert(file, out, license, **options):
 @click.option(
     "--seconds", type=click.IntRange(0), default=60, show_default=True, help="Of fine-tuning."
 )
-def demo(out, seconds):
+def demo(out, seconds) -> None:
     """Faces from a shipped checkpoint, then a fine-tuning on real photographs; no network."""
     from ganzoo.cli import demonstration
 

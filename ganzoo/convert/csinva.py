@@ -14,7 +14,7 @@ from ganzoo.convert.table import Recognised, dense, layer
 SMALLEST = 8  # side of an image; below, the outputs may as well be a classifier's classes
 
 
-def recognise(arrays):
+def recognise(arrays) -> Recognised | None:
     """What the arrays are, or `None` for those of another source."""
     shapes = _shapes(arrays)
     if shapes is None:

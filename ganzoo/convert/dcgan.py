@@ -14,7 +14,7 @@ import re
 from ganzoo.convert.table import Recognised, Rule, batch_norm, conv2d
 
 
-def generator_table(blocks):
+def generator_table(blocks) -> list[Rule]:
     """Rows of a generator.
 
     Args: blocks: int > 0. Layers that double the size, 4 for 64 pixels.
@@ -25,7 +25,7 @@ def generator_table(blocks):
     return kernels + norms
 
 
-def discriminator_table(blocks):
+def discriminator_table(blocks) -> list[Rule]:
     """Rows of a discriminator.
 
     Args: blocks: int > 0. Layers that halve the size, 4 for 64 pixels.
@@ -40,7 +40,7 @@ def discriminator_table(blocks):
     return [first, *kernels, last, *norms]
 
 
-def recognise(arrays):
+def recognise(arrays) -> Recognised | None:
     """What the arrays are, or `None` for those of another source.
 
     Only kernels of side 4 are taken, as pytorch/examples has them: `DCGAN` then pads alike.
@@ -71,7 +71,7 @@ def _as_main(arrays):
     return {re.sub(r"^model\.", "main.", name): array for name, array in arrays.items()}
 
 
-def infer(arrays):
+def infer(arrays) -> dict[str, int]:
     """The configuration that the shapes of a generator's arrays imply.
 
     Args: arrays: mapping from foreign name to array, of a generator.
@@ -92,7 +92,7 @@ def infer(arrays):
     }
 
 
-def infer_discriminator(arrays):
+def infer_discriminator(arrays) -> dict[str, int]:
     """The configuration that the shapes of a discriminator's arrays imply.
 
     Args: arrays: mapping from foreign name to array, of a discriminator.

@@ -31,7 +31,7 @@ PADDING = 2
 EPSILON = 1e-8
 
 
-def recognise(arrays):
+def recognise(arrays) -> list[Recognised] | None:
     """What the arrays are (a list of `Recognised`), or `None` for those of another source."""
     generator = _numbered(arrays, "gen")
     discriminator = _numbered(arrays, "discrim")

@@ -10,6 +10,7 @@ Nothing here depends on file names, except that a set of `.npy` files is one che
 import dataclasses
 import importlib
 import pathlib
+from typing import Any
 
 from ganzoo import families, resources
 from ganzoo.checkpoints import reader
@@ -27,7 +28,9 @@ def sources() -> dict:
     return {name: module for name, module in modules.items() if questions & set(vars(module))}
 
 
-def load(files: list[dict], *, family=None, config=None, channel_order=None, where: str):
+def load(
+    files: list[dict], *, family=None, config=None, channel_order=None, where: str
+) -> tuple[Any, set[str]]:
     """The model that the files hold between them, and the names of the networks it holds.
 
     Args:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ganzoo.checkpoints.reader import META, flatten
 from ganzoo.convert.mmgen_progan import sizes
-from ganzoo.convert.table import Recognised, Rule, conv2d, dense_to_nhwc
+from ganzoo.convert.table import Match, Recognised, Rule, conv2d, dense_to_nhwc
 from ganzoo.errors import WeightsError
 
 NETWORKS = {"netG": "generator", "avgG": "generator_ema"}
@@ -30,7 +30,7 @@ KNOWN = {  # settings that decide what a generator computes: the value that is k
 }
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the generators of a checkpoint."""
     if not isinstance(tree, dict):
         return []

@@ -24,7 +24,7 @@ TABLE = [
 ]
 
 
-def fold(arrays):
+def fold(arrays) -> dict[str, np.ndarray]:
     """The arrays with every normalisation made part of its convolution.
 
     w' = w * s, b' = beta - mean * s, with s = gamma / sqrt(variance + 1e-3), in float64.
@@ -56,7 +56,7 @@ def fold(arrays):
     return folded | {name: array for name, array in arrays.items() if name not in used}
 
 
-def fill(network, arrays):
+def fill(network, arrays) -> None:
     """Fills a network of `ganzoo.metrics.inception`: all of it or nothing.
 
     Args:

@@ -14,7 +14,7 @@ CLASSIFIER = Rule(r"classifier\..*", None, why="LPIPS ends before the classifier
 FIRE = r"features\.(\d+)\.(squeeze|expand1x1|expand3x3)"
 
 
-def table(backbone):
+def table(backbone) -> list[Rule]:
     """Rows for `LPIPS(backbone)`, of both files together.
 
     Args: backbone: `"alex"`, `"vgg"` or `"squeeze"`.
@@ -28,7 +28,7 @@ def table(backbone):
     return rules
 
 
-def fill(network, backbone, heads):
+def fill(network, backbone, heads) -> None:
     """Fills a `ganzoo.metrics.lpips.LPIPS`: all of it or nothing.
 
     Args:

@@ -31,7 +31,7 @@ SHARED = {"use_bias": True, "leak": 0.01}
 LAYERS = {"generator": "upsampling", "discriminator": "downsamples"}
 
 
-def recognise(arrays):
+def recognise(arrays) -> list[Recognised] | None:
     """What the arrays are (a list of `Recognised`), or `None` for those of another source."""
     layers = r"(noise2feat|output_layer|upsampling\.\d+|downsamples\.\d+)"
     pattern = rf"(generator|discriminator)\.{layers}\.(conv|bn)\.\w+"

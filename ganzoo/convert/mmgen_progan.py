@@ -16,7 +16,7 @@ import re
 import numpy as np
 
 from ganzoo.checkpoints.reader import flatten
-from ganzoo.convert.table import Recognised, Rule, conv2d, dense_to_nhwc
+from ganzoo.convert.table import Match, Recognised, Rule, conv2d, dense_to_nhwc
 from ganzoo.errors import WeightsError
 
 NETWORKS = ("generator", "generator_ema")
@@ -26,7 +26,7 @@ GROWTH = (SIDE, WEIGHT, "_next_scale_int", "shown_nkimg")
 FIRST = "noise2feat.linear.weight_orig"
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the generators of a state dict."""
     if not isinstance(tree, dict) or not {f"{name}.{FIRST}" for name in NETWORKS} & set(tree):
         return []
@@ -60,7 +60,7 @@ def _generator(arrays, network, growth):
     return Recognised("progan", network, config, _table(widths), _grown(size, growth))
 
 
-def sizes(arrays, names, network):
+def sizes(arrays, names, network) -> tuple[list[int], dict[str, int]]:
     """The maps of the blocks, from 4 x 4 on, and our arguments.
 
     Args: names: of the kernels of the first layer, [out, in], and of those that make an image of

@@ -9,8 +9,11 @@ The official code is https://github.com/open-mmlab/mmgeneration (Apache-2.0).
 
 import dataclasses
 
+import numpy as np
+
 from ganzoo.checkpoints.reader import flatten
 from ganzoo.convert.rosinality import Names, made
+from ganzoo.convert.table import Match
 from ganzoo.errors import WeightsError
 
 NETWORKS = ("generator", "discriminator", "generator_ema")
@@ -30,7 +33,7 @@ STYLEGAN3 = "style_mapping.w_avg"  # an array of its generator, see `mmgen_style
 SIGNS = (f"conv1.conv.{RGB.weight}", "convs.0.0.conv.weight_orig")
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the networks of a state dict."""
     known = {f"{network}.{sign}" for network in NETWORKS for sign in SIGNS}
     if not isinstance(tree, dict) or not known & set(tree):
@@ -49,7 +52,7 @@ def recognise_networks(tree):
     return [(f"[{name!r}]", *both) for name, both in found if both is not None]
 
 
-def share(arrays, network):
+def share(arrays, network) -> dict[str, np.ndarray]:
     """The network's arrays, without its prefix."""
     prefix = f"{network}."
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

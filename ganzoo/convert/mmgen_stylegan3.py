@@ -14,14 +14,14 @@ from ganzoo.convert.mmgen_stylegan2 import BGR, LOSSES, NETWORKS, RGB, STYLEGAN3
 from ganzoo.convert.nvidia_states import stylegan3_config
 from ganzoo.convert.rosinality import made
 from ganzoo.convert.stylegan3_torch import generator_table
-from ganzoo.convert.table import Recognised
+from ganzoo.convert.table import Match, Recognised
 from ganzoo.errors import WeightsError
 
 SIGNS = {f"{network}.{STYLEGAN3}" for network in NETWORKS}
 AUGMENTATION = "discriminator.ada_aug."  # its filters and its probability
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the networks of a state dict."""
     if not isinstance(tree, dict) or not SIGNS & set(tree):
         return []

@@ -18,7 +18,7 @@ from ganzoo.checkpoints.reader import flatten
 from ganzoo.convert.rosinality import block_maps
 from ganzoo.convert.stylegan2_torch import generator_rules, taps_of
 from ganzoo.convert.stylegan3_torch import generator_table
-from ganzoo.convert.table import Recognised
+from ganzoo.convert.table import Match, Recognised
 from ganzoo.errors import WeightsError
 from ganzoo.layers.bands import layer_bands, layer_widths
 
@@ -28,7 +28,7 @@ WAVES = "synthesis.input.freqs"  # of StyleGAN3
 CLAMP = 256
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the generator that a state dict is."""
     if not isinstance(tree, dict) or AVERAGE not in tree:
         return []
@@ -100,7 +100,7 @@ def _architecture(arrays, blocks):
 # --- StyleGAN3
 
 
-def stylegan3_config(arrays, where):
+def stylegan3_config(arrays, where) -> tuple[dict, tuple[str, ...]]:
     """(constructor arguments of our `StyleGAN3`, official names of the layers in order).
 
     Sizes are those in the layers' names, `L<index>_<side>_<maps>`, and of the filters.
@@ -155,7 +155,7 @@ def _stylegan3_config(arrays, where):
     return config, names
 
 
-def maps_of(bands, maps, where):
+def maps_of(bands, maps, where) -> dict[str, int]:
     """`channel_base` and `channel_max` that give these maps.
 
     Layers of fewer maps than the most confine the base to an interval: of the numbers in it, that

@@ -15,7 +15,7 @@ CLASSES = 8
 DROPOUT = 0.2
 
 
-def recognise(arrays):
+def recognise(arrays) -> Recognised | None:
     """What the arrays are, or `None` for those of another source."""
     matches = [re.fullmatch(r"main\.(\d+)\.\w+", name) for name in arrays]
     if not matches or None in matches:

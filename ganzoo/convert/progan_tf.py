@@ -5,7 +5,7 @@ Layout: (G, D, Gs). Kernels are HWIO; where upsampling and convolution are one o
 """
 
 from ganzoo.checkpoints.reader import META
-from ganzoo.convert.table import Recognised, Rule, dense_from_nchw
+from ganzoo.convert.table import Match, Recognised, Rule, dense_from_nchw
 from ganzoo.convert.tflib import discriminator_table, images, layer, options, recognised, sides
 
 VERSIONS = (2,)
@@ -25,7 +25,7 @@ ONLY = {  # options that are known with these values
 }
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the networks of a file, or of one network."""
     return recognised(tree, {"G_paper": _generator, "D_paper": _discriminator})
 

@@ -15,7 +15,7 @@ import re
 import numpy as np
 
 from ganzoo.checkpoints.reader import flatten
-from ganzoo.convert.table import Recognised, Rule, conv2d, dense, dense_from_nchw, keep
+from ganzoo.convert.table import Match, Recognised, Rule, conv2d, dense, dense_from_nchw, keep
 from ganzoo.errors import WeightsError
 
 NETWORKS = {"g": "generator", "d": "discriminator", "g_ema": "generator_ema"}
@@ -49,7 +49,7 @@ class Names:
 ROSINALITY = Names()
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the networks of a file, or of one state dict."""
     if not isinstance(tree, dict):
         return []
@@ -62,7 +62,9 @@ def recognise_networks(tree):
     return [(where, *both) for where, both in found if both is not None]
 
 
-def made(where, network, arrays, names, average=None):
+def made(
+    where, network, arrays, names, average=None
+) -> tuple[Recognised, dict[str, np.ndarray]] | None:
     """(`Recognised`, arrays) of a state dict, or `None` for one of another layout.
 
     Args:
@@ -93,7 +95,7 @@ def _count(arrays, pattern):
     return sum(re.fullmatch(pattern, name) is not None for name in arrays)
 
 
-def block_maps(widths, where):
+def block_maps(widths, where) -> dict[str, int]:
     """`channel_base` and `channel_max` that give these maps.
 
     Args:

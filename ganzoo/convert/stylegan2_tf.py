@@ -9,7 +9,7 @@ The repositories differ in how labels go in, and in the minibatch standard devia
 """
 
 from ganzoo.checkpoints.reader import META, flatten
-from ganzoo.convert.table import Recognised, Rule, dense_from_nchw
+from ganzoo.convert.table import Match, Recognised, Rule, dense_from_nchw
 from ganzoo.convert.tflib import discriminator_table
 from ganzoo.errors import WeightsError
 
@@ -45,7 +45,7 @@ ONLY = {  # options that are known with one value
 }
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the networks of a file, or of one network."""
     if isinstance(tree, (list, tuple)):
         parts = [(f"[{i}]", part) for i, part in enumerate(tree)]

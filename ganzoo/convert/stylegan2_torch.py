@@ -9,7 +9,7 @@ options are nested in the first and flat in the second. The discriminator is als
 import numpy as np
 
 from ganzoo.checkpoints.reader import META, flatten
-from ganzoo.convert.table import Recognised, Rule, conv2d, dense, dense_from_nchw, layer
+from ganzoo.convert.table import Match, Recognised, Rule, conv2d, dense, dense_from_nchw, layer
 from ganzoo.errors import WeightsError
 
 NETWORKS = {"G": "generator", "D": "discriminator", "G_ema": "generator_ema"}
@@ -38,7 +38,7 @@ TAPS = [1, 3, 3, 1]
 COMPUTED = "Computed from the configuration's taps."
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the networks of a file, or of one network."""
     if not isinstance(tree, dict):
         return []
@@ -82,7 +82,7 @@ def _is_generator(module):
     return "block_resolutions" in _said(module["synthesis"])
 
 
-def is_discriminator(module):
+def is_discriminator(module) -> bool:
     """Whether it is a module of the class `Discriminator` with this file's layers."""
     return _class(module) == "Discriminator" and "block_resolutions" in _said(module)
 
@@ -126,7 +126,7 @@ def _filters(blocks):
     return [block["resample_filter"] for block in blocks if "resample_filter" in block]
 
 
-def taps_of(filters, where):
+def taps_of(filters, where) -> list:
     """Taps of the resampling, from the blocks' filters.
 
     Raises: WeightsError: if they differ.
@@ -190,7 +190,7 @@ def _half(blocks):
     return sum(bool(_said(block)["use_fp16"]) for block in blocks)
 
 
-def generator_rules():
+def generator_rules() -> list[Rule]:
     """Rules for a generator."""
     conv = r"synthesis\.(b\d+)\.(conv\d|torgb)"
     return [
@@ -224,7 +224,7 @@ def _discriminator(module, network, where):
     return Recognised("stylegan2", network, config, discriminator_table(module))
 
 
-def discriminator_options(module, where):
+def discriminator_options(module, where) -> dict:
     """Options of our `StyleGAN2Discriminator`, without size, channels and classes.
 
     Args:
@@ -256,7 +256,7 @@ def discriminator_options(module, where):
     }
 
 
-def discriminator_table(module):
+def discriminator_table(module) -> list[Rule]:
     """Rows of a discriminator, for the tree of an official `Discriminator`."""
     maps = _said(module["b4"])["in_channels"]
     conv = r"(b\d+)\.(fromrgb|conv\d?|skip)"

@@ -14,7 +14,7 @@ from ganzoo.convert.stylegan2_torch import (
     discriminator_table,
     is_discriminator,
 )
-from ganzoo.convert.table import Recognised, Rule, conv2d, dense
+from ganzoo.convert.table import Match, Recognised, Rule, conv2d, dense
 from ganzoo.errors import WeightsError
 
 POSITIONAL = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels", "mapping_kwargs")
@@ -52,7 +52,7 @@ LAYERS = {
 DEFAULTS = {"channel_base": 32768, "channel_max": 512, "conv_kernel": 3}
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the networks of a file with a StyleGAN3 generator."""
     if not isinstance(tree, dict):
         return []
@@ -126,7 +126,7 @@ def _renamed(options, where, *tables):
     return {names[k]: v for k, v in options.items()}
 
 
-def generator_table(layer_names, colours=1):
+def generator_table(layer_names, colours=1) -> list[Rule]:
     """Rules for a generator.
 
     Args:

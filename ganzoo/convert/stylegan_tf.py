@@ -6,7 +6,7 @@ upsampling and convolution are one operation ("fused"), turned round.
 """
 
 from ganzoo.checkpoints.reader import META
-from ganzoo.convert.table import Recognised, Rule, dense_from_nchw
+from ganzoo.convert.table import Match, Recognised, Rule, dense_from_nchw
 from ganzoo.convert.tflib import discriminator_table, images, layer, options, recognised, sides
 from ganzoo.errors import WeightsError
 
@@ -47,7 +47,7 @@ ONLY = {  # options that are known with these values
 FUSED = 128  # "auto": the side of the larger image from which on the operations are fused
 
 
-def recognise_networks(tree):
+def recognise_networks(tree) -> list[Match]:
     """(where, `Recognised`, arrays) of the networks of a file, or of one network."""
     return recognised(tree, {"G_style": _generator, "D_basic": _discriminator})
 

@@ -18,27 +18,27 @@ MAX_FAULTS_SHOWN = 10
 # Transforms: PyTorch layouts to Keras layouts. None flips a kernel.
 
 
-def keep(x):
+def keep(x) -> np.ndarray:
     """The array as it is."""
     return x
 
 
-def dense(x):
+def dense(x) -> np.ndarray:
     """Linear [out, in] to Dense [in, out]."""
     return x.T
 
 
-def conv2d(x):
+def conv2d(x) -> np.ndarray:
     """Conv2d [out, in, h, w] to [h, w, in, out]; ConvTranspose2d [i, o, h, w] to [h, w, o, i]."""
     return x.transpose(2, 3, 1, 0)
 
 
-def conv1d(x):
+def conv1d(x) -> np.ndarray:
     """Conv1d [out, in, t] to [t, in, out]; ConvTranspose1d [i, o, t] to [t, o, i]."""
     return x.transpose(2, 1, 0)
 
 
-def dense_to_nhwc(channels, height, width):
+def dense_to_nhwc(channels, height, width) -> Callable[[np.ndarray], np.ndarray]:
     """Transform of a Linear whose output becomes an NCHW image, for a Dense that makes an NHWC one.
 
     Args: channels, height, width: int > 0. The image behind the layer.
@@ -53,7 +53,7 @@ def dense_to_nhwc(channels, height, width):
     return to_nhwc
 
 
-def dense_from_nchw(channels, height, width):
+def dense_from_nchw(channels, height, width) -> Callable[[np.ndarray], np.ndarray]:
     """Transform of a Linear that takes a flattened NCHW image, for a Dense that takes an NHWC one.
 
     Args: channels, height, width: int > 0. The image before the layer.
@@ -104,7 +104,7 @@ class Rule:
             )
 
 
-def batch_norm(source, target):
+def batch_norm(source, target) -> list[Rule]:
     """Rows of one BatchNorm: foreign prefix (taken literally) and address of the layer."""
     names = {
         "weight": "gamma",
@@ -120,7 +120,7 @@ def batch_norm(source, target):
     return [*rules, counter]
 
 
-def layer(source, target, transform, *, bias=None):
+def layer(source, target, transform, *, bias=None) -> list[Rule]:
     """Rows of a layer with kernel and bias: foreign prefix (taken literally) and address.
 
     Args: bias: transform of the bias. Defaults to `None`, the bias as it is.
@@ -135,7 +135,7 @@ def layer(source, target, transform, *, bias=None):
 # DCGAN's stacks of 4 x 4 convolutions, which many publishers have under other names
 
 
-def up_stack_sizes(shapes):
+def up_stack_sizes(shapes) -> dict[str, int] | None:
     """Sizes of a DCGAN generator, whose widths halve from layer to layer.
 
     Args: shapes: of the ConvTranspose2d weights [in, out, 4, 4] in order.
@@ -155,7 +155,7 @@ def up_stack_sizes(shapes):
     }
 
 
-def down_stack_sizes(shapes):
+def down_stack_sizes(shapes) -> dict[str, int] | None:
     """Sizes of a DCGAN discriminator, whose widths double from layer to layer.
 
     Args: shapes: of the Conv2d weights [out, in, 4, 4] in order.
@@ -193,10 +193,13 @@ class Recognised:
     turned: list | None = None
 
 
+Match = tuple[str, Recognised, dict[str, np.ndarray]]  # where in the file, what, its arrays
+
+
 # Networks
 
 
-def assign(network, arrays, table):
+def assign(network, arrays, table) -> None:
     """Fill a network with foreign arrays: all of them, all of it, or nothing.
 
     Each array must match exactly one rule and each variable be filled exactly once, with the

@@ -4,13 +4,13 @@ Such a file is (G, D, Gs): networks that hold the arguments of the functions whi
 """
 
 from ganzoo.checkpoints.reader import META, flatten
-from ganzoo.convert.table import Rule, dense_from_nchw
+from ganzoo.convert.table import Match, Rule, dense_from_nchw
 from ganzoo.errors import WeightsError
 
 NETWORKS = {"G": "generator", "D": "discriminator", "Gs": "generator_ema"}
 
 
-def recognised(tree, makers):
+def recognised(tree, makers) -> list[Match]:
     """[(where, `Recognised`, arrays)] of the networks of a file, or of one network.
 
     Args: makers: {name of the building function: (network's tree, its name, where) ->
@@ -44,7 +44,7 @@ def _network(said, where):
     return NETWORKS[said["name"]]
 
 
-def options(said, *, known, only, ignored, versions, where):
+def options(said, *, known, only, ignored, versions, where) -> dict:
     """The building function's arguments.
 
     Args:
@@ -76,12 +76,12 @@ def options(said, *, known, only, ignored, versions, where):
 # Rules
 
 
-def sides(image_size):
+def sides(image_size) -> list[int]:
     """4, 8, ..., `image_size`."""
     return [2**k for k in range(2, image_size.bit_length())]
 
 
-def layer(source, target, transform=lambda x: x):
+def layer(source, target, transform=lambda x: x) -> list[Rule]:
     """Rules of a layer with weight and bias."""
     return [
         Rule(f"{source}/weight", f"{target}/kernel", transform),
@@ -89,7 +89,7 @@ def layer(source, target, transform=lambda x: x):
     ]
 
 
-def images(source, target, image_size):
+def images(source, target, image_size) -> list[Rule]:
     """Rules of the layers to or from images, which are counted from the largest side."""
     rules = []
     for lod, side in enumerate(reversed(sides(image_size))):
@@ -97,7 +97,7 @@ def images(source, target, image_size):
     return rules
 
 
-def discriminator_table(tree, image_size):
+def discriminator_table(tree, image_size) -> list[Rule]:
     """Rules of a discriminator."""
     from_nchw = dense_from_nchw(tree["4x4/Conv/bias"].shape[0], 4, 4)
     rules = [

@@ -12,6 +12,7 @@ import re
 
 from ganzoo.convert.table import (
     Recognised,
+    Rule,
     batch_norm,
     conv2d,
     dense,
@@ -24,7 +25,7 @@ SIZES = (32, 48, 64, 128)  # of mimicry's classes
 CRITIC_SIZES = {4: 32, 5: 64, 6: 128}  # by number of blocks; those of 48 and 64 pixels look alike
 
 
-def generator_table(arrays):
+def generator_table(arrays) -> list[Rule]:
     """Rows of a generator.
 
     Args: arrays: mapping from foreign name to array; tells the number of blocks and the size of
@@ -44,7 +45,7 @@ def generator_table(arrays):
     return rules + batch_norm(f"b{last}", "norm") + layer(f"c{last}", "image", conv2d)
 
 
-def discriminator_table(arrays):
+def discriminator_table(arrays) -> list[Rule]:
     """Rows of a discriminator.
 
     Args: arrays: mapping from foreign name to array; tells the number of blocks.
@@ -63,7 +64,7 @@ def discriminator_table(arrays):
     return rules + layer(f"l{len(numbers) + 1}", "logit", dense)
 
 
-def recognise(arrays):
+def recognise(arrays) -> Recognised | None:
     """What the arrays are, or `None` for those of another source.
 
     mimicry's critics of 48 and 64 pixels have the same shapes; a file with nothing else is taken
@@ -83,7 +84,7 @@ def recognise(arrays):
     return None
 
 
-def infer(arrays):
+def infer(arrays) -> dict[str, int]:
     """The configuration that the shapes of a generator's arrays imply.
 
     Args: arrays: mapping from foreign name to array, of a generator.
@@ -100,7 +101,7 @@ def infer(arrays):
     }
 
 
-def infer_discriminator(arrays):
+def infer_discriminator(arrays) -> dict[str, int]:
     """The configuration that the shapes of a discriminator's arrays imply.
 
     Args: arrays: mapping from foreign name to array, of a discriminator.

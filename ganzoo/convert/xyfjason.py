@@ -26,7 +26,7 @@ KERNEL_4 = {"networks": "dcgan", "kernel_size": 4}
 UNCONDITIONAL = {"dcgan": {}, "lsgan": {**KERNEL_4, "prior": "normal"}, "wgan": {}}
 
 
-def recognise(arrays):
+def recognise(arrays) -> list[Recognised] | None:
     """What the arrays are (a list of `Recognised`), or `None` for those of another source."""
     pattern = r"[GD]\.(first_conv|layers\.\d+\.[02]|last_conv\.[02])\.\w+"
     if not arrays or not all(re.fullmatch(pattern, name) for name in arrays):

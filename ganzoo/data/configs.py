@@ -5,7 +5,7 @@ from ganzoo.data.mixtures import MIXTURES, Mixture
 from ganzoo.data.pairs import Pairs, Unpaired
 
 
-def from_config(config):
+def from_config(config) -> Dataset | Mixture | Pairs | Unpaired:
     """The data set of a `get_config()`, such as the `dataset` of a `recipe.json`.
 
     Args: config: dict. Without a `kind`, the fields of a `Dataset`.

@@ -19,7 +19,7 @@ TIMES = {  # seconds since 1970, from the publisher's headers
 }
 
 
-def restore_fashion_mnist(builder, manual):
+def restore_fashion_mnist(builder, manual) -> None:
     """Puts the publisher's files into TFDS's folder for manual downloads, if Debian's are here."""
     sums = {info.filename: info.checksum for info in builder.url_infos.values()}
     for name, seconds in TIMES.items():

@@ -88,7 +88,7 @@ def output_shape(dataset, stored) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def fit(image, dataset, shape):
+def fit(image, dataset, shape) -> tf.Tensor:
     """uint8 [..., h, w, c] to uint8 [..., *shape]: centre crop, resize, channels, rounding."""
     if dataset.crop is not None:
         height, width = tf.unstack(tf.shape(image)[-3:-1])

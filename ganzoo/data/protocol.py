@@ -55,7 +55,7 @@ class DataSource(Protocol):
         """
 
 
-def check_kind(dataset, kinds):
+def check_kind(dataset, kinds) -> DataSource:
     """`dataset`, if a family that trains on `kinds` can train on it.
 
     Args:

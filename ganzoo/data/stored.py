@@ -113,7 +113,7 @@ def place_faults(dataset) -> list[str]:
     return faults
 
 
-def lists_to_tuples(dataset, *fields):
+def lists_to_tuples(dataset, *fields) -> None:
     """Of a frozen data set that comes out of JSON."""
     for field in fields:
         if isinstance(getattr(dataset, field), list):

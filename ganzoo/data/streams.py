@@ -51,7 +51,7 @@ def from_arrays(
     )
 
 
-def check_stream(batch_size, seed, start, epochs, shard=(0, 1)):
+def check_stream(batch_size, seed, start, epochs, shard=(0, 1)) -> None:
     """Raises: ValueError: an argument of a stream is out of range."""
     if not is_count(batch_size):
         raise ValueError(f"`batch_size` is an int > 0. Received: batch_size={batch_size!r}")

@@ -85,7 +85,7 @@ def save(path, frames, *, fps: float = 30, columns: int | None = None) -> pathli
     return path
 
 
-def check_suffix(path):
+def check_suffix(path) -> None:
     """Raises `EditingError` unless `save` can write such a file."""
     if path.suffix.lower() not in SUFFIXES:
         raise EditingError(f"The file must end in one of {SUFFIXES}. Received: {str(path)!r}")

@@ -238,7 +238,7 @@ def checked_target(image, shape) -> tf.Tensor:
     return tf.constant(image[np.newaxis], "float32") / 127.5 - 1.0
 
 
-def statistics(generator, samples=SAMPLES, seed=0, labels=None):
+def statistics(generator, samples=SAMPLES, seed=0, labels=None) -> tuple[np.ndarray, float]:
     """Mean of w, float32 [style_dim], and the root of the mean squared distance from it."""
     if labels is None and generator.num_classes:
         labels = np.arange(samples) % generator.num_classes
@@ -260,7 +260,7 @@ def _psnr(found, target):
 # --- distances: functions of two float [1, H, W, C] in [-1, 1] to a scalar
 
 
-def multi_scale(first, second):
+def multi_scale(first, second) -> tf.Tensor:
     """Mean over sizes, each half of the one before, of the mean squared difference."""
     difference, errors = first - second, []
     while True:
@@ -298,7 +298,7 @@ def _lpips_is_here():
     return any(fetch.converted("lpips-vgg").parent.glob("lpips-vgg-*/*.safetensors"))
 
 
-def noise_penalty(noises):
+def noise_penalty(noises) -> tf.Tensor:
     """Sum of squared mean products of neighbours, of each image of noise and of its halves.
 
     Args: noises: float tensors [side, side].
@@ -317,7 +317,7 @@ def noise_penalty(noises):
     return penalty
 
 
-def schedule(t, rate=RATE):
+def schedule(t, rate=RATE) -> tf.Tensor:
     """Learning rate at the share t of the run, in [0, 1]."""
     down = tf.minimum(1.0, (1.0 - t) / RAMP_DOWN)
     down = 0.5 - 0.5 * tf.cos(math.pi * down)

@@ -10,7 +10,7 @@ from ganzoo.generator import Generator, StyleGenerator
 SPACES = ("w", "z")
 
 
-def check_generator(generator):
+def check_generator(generator) -> None:
     """Raises `EditingError` unless it is a `Generator`."""
     if not isinstance(generator, Generator):
         raise EditingError(

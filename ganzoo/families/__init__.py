@@ -104,7 +104,7 @@ def _registered_name(cls):
     return name
 
 
-def network_class(family: str, name: str):
+def network_class(family: str, name: str) -> type | None:
     """The class of `network_name`, or `None` where the family lacks it.
 
     Raises: UnknownFamilyError: it is somebody's own and was not imported.

@@ -45,7 +45,7 @@ def kind_of_file(path) -> str:
         return kind_of(stream.read(HEAD))
 
 
-def refuse_wrong(head, content_type, file):
+def refuse_wrong(head, content_type, file) -> None:
     """Refuses an answer that is no file.
 
     Args:

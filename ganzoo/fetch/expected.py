@@ -119,7 +119,7 @@ def _place(file):
     return pathlib.Path(os.path.normpath(file.folder / place))
 
 
-def check_recorded(file, digest):
+def check_recorded(file, digest) -> None:
     """Compares with the hash of the first download, where none is published. Raises: HashError."""
     recorded = files.read_json(file.folder / RECORD).get("sha256")
     if recorded not in (None, digest) and not file.sha256:
@@ -129,7 +129,7 @@ def check_recorded(file, digest):
         )
 
 
-def record(file, path, digest, mark):
+def record(file, path, digest, mark) -> None:
     """Remembers a verified file; says so where the publisher gives no hash."""
     first = not files.read_json(file.folder / RECORD)
     entry = {
@@ -187,7 +187,7 @@ def offline_error(what, path, offline) -> OfflineError:
     )
 
 
-def discard(path):
+def discard(path) -> None:
     """Removes a file and what it links to. Raises: CacheError."""
     with files.writing(path):
         if path.is_symlink():

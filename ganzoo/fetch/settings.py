@@ -36,7 +36,7 @@ def offline(chosen: bool | None = None) -> bool:
     return any(os.environ.get(name, "").strip().lower() in YES for name in names)
 
 
-def rewritten(url):
+def rewritten(url) -> str:
     """The address to ask for a URL, by the rules of `GANZOO_MIRROR`."""
     for prefix, target in _rules():
         if url == prefix or url.startswith((f"{prefix}/", f"{prefix}?")):

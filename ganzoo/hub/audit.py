@@ -2,13 +2,14 @@
 
 import hashlib
 import pathlib
+from collections.abc import Iterator
 
 from ganzoo import fetch
 from ganzoo.errors import OfflineError
 from ganzoo.hub import loading, rows
 
 
-def verify(names=None):
+def verify(names=None) -> Iterator[tuple[str, dict]]:
     """Hashes local files anew, reads them and fits them to their networks; fetches nothing.
 
     Args: names: published models, or anything else that `hub.load` reads. Defaults to `None`:

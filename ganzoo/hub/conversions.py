@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import pathlib
+from typing import Any
 
 from ganzoo import fetch, resources
 from ganzoo.errors import CheckpointError, WeightsError
 from ganzoo.hub import store
 
 
-def build(place, family=None, overrides=None):
+def build(place, family=None, overrides=None) -> tuple[Any, set[str]]:
     """(GAN, names of the networks that the files hold), read from the files themselves."""
     from ganzoo.convert import foreign
 
@@ -22,7 +24,7 @@ def build(place, family=None, overrides=None):
     )
 
 
-def adapted(place, family, overrides):
+def adapted(place, family, overrides) -> tuple[Any, set[str], bool]:
     """`build`, of a file of the user's: the overrides settle what shapes do not tell.
 
     Returns: (GAN, names), or (GAN without the overrides, names) and whether they are still to be
@@ -38,12 +40,12 @@ def adapted(place, family, overrides):
         return *build(place, family), True
 
 
-def kept(place, family=None):
+def kept(place, family=None) -> pathlib.Path:
     """The folder in which the conversion of a downloaded file lies, or will lie."""
     return fetch.converted(_key(place, family))
 
 
-def read(folder):
+def read(folder) -> tuple[dict, store.Arrays] | None:
     """(row, arrays) of a conversion; `None` if there is none, or it is damaged."""
     try:
         row = store.read_config(folder / store.CONFIG)
@@ -52,7 +54,7 @@ def read(folder):
         return None
 
 
-def keep(gan, networks, folder):
+def keep(gan, networks, folder) -> None:
     """Writes a conversion, unless another process has done so meanwhile."""
     with fetch.locked(folder):
         if read(folder) is None:

@@ -8,7 +8,7 @@ from ganzoo import fetch
 from ganzoo.errors import CacheError, LicenseError
 
 
-def check(name, row, accepted):
+def check(name, row, accepted) -> None:
     """Raises: LicenseError: for non-commercial weights, unless accepted now, once before or by
     `GANZOO_ACCEPT_LICENSE`.
 

@@ -315,7 +315,7 @@ def _warn(gan, origin):
         )
 
 
-def check_family(name, family, origin):
+def check_family(name, family, origin) -> None:
     """Raises: ValueError: the model is not of the family that was asked for, if one was."""
     if family is not None and families.family_class(family) is not families.family_class(name):
         raise ValueError(f"{origin!r} is of family {name!r}. Received: family={family!r}")

@@ -83,6 +83,6 @@ def published(name) -> dict | None:
     return copy.deepcopy(_rows().get(name))
 
 
-def forget():
+def forget() -> None:
     """Reads the manifest anew when it is next asked for."""
     _rows.cache_clear()

@@ -290,7 +290,7 @@ def chosen(gan, networks, dtype) -> list[str]:
     return networks
 
 
-def write_model(gan, folder, networks, dtype):
+def write_model(gan, folder, networks, dtype) -> None:
     """`config.json` and the weights into an existing folder."""
     import safetensors.numpy
 
@@ -328,7 +328,7 @@ def _stored(value, dtype, key):
 
 
 @contextlib.contextmanager
-def replacing(folder):
+def replacing(folder) -> collections.abc.Iterator[pathlib.Path]:
     """A scratch folder inside `folder`, whose files take their places at success.
 
     Raises: OSError: naming the folder, where it cannot be written.
@@ -375,7 +375,7 @@ def _take_over(scratch, folder):
         os.replace(path, folder / path.name)
 
 
-def config_in(folder):
+def config_in(folder) -> dict | None:
     """Our `config.json` of a folder; `None` where there is none, or another's."""
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))

@@ -7,7 +7,7 @@ from ganzoo.errors import UnsafeCheckpointError
 TRUSTED = ("keras", "ganzoo")
 
 
-def refuse_other_classes(tree, origin):
+def refuse_other_classes(tree, origin) -> None:
     """Raises: UnsafeCheckpointError: naming the first class of a configuration that is neither."""
     pending = [tree]
     while pending:

@@ -9,7 +9,7 @@ FEW = 8  # output maps up to which `Conv2DTranspose` computes all four phases at
 
 def down_conv(
     x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False, constraint=None
-):
+) -> keras.KerasTensor:
     """Halves the side: convolution of stride 2, padded by `(kernel_size - 1) // 2` on both sides.
 
     For an even kernel of 4 this is `padding="same"`; for odd kernels it is not (`same` pads the end
@@ -92,7 +92,9 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
         return y if self.activation is None else self.activation(y)
 
 
-def up_conv(x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False):
+def up_conv(
+    x, filters, kernel_size, *, name, initializer=NORMAL, use_bias=False
+) -> keras.KerasTensor:
     """Doubles the side: the transpose of `down_conv`."""
     layer = Conv2DTranspose(
         filters, kernel_size, strides=2, padding="same" if kernel_size == 4 else "valid",
@@ -121,7 +123,9 @@ def blocks_of(image_size: int) -> tuple[int, int]:
     return blocks, base
 
 
-def up_stack(latents, image_size, width, *, channels, kernel_size, norm, use_bias=False):
+def up_stack(
+    latents, image_size, width, *, channels, kernel_size, norm, use_bias=False
+) -> keras.KerasTensor:
     """DCGAN's generator without its tanh.
 
     Args:
@@ -155,7 +159,7 @@ def up_stack(latents, image_size, width, *, channels, kernel_size, norm, use_bia
 
 def down_stack(
     images, width, *, kernel_size, norm, constraint=None, use_bias=False, leak=0.2
-):
+) -> keras.KerasTensor:
     """DCGAN's discriminator.
 
     Args:

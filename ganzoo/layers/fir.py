@@ -15,7 +15,7 @@ import tensorflow as tf
 DIRECTIONS = ("convolve", "correlate")
 
 
-def setup_filter(taps, *, normalize=True, gain=1.0, separable=None):
+def setup_filter(taps, *, normalize=True, gain=1.0, separable=None) -> np.ndarray:
     """A filter for the functions of this module.
 
     Args:
@@ -75,7 +75,7 @@ def _check_flip(flip):
         raise ValueError(f"`flip` must be one of {DIRECTIONS}. Received: flip={flip!r}")
 
 
-def upfirdn(x, taps, *, up=1, down=1, padding=0, gain=1.0, flip="convolve"):
+def upfirdn(x, taps, *, up=1, down=1, padding=0, gain=1.0, flip="convolve") -> tf.Tensor:
     """Upsamples with zeros, pads, filters, downsamples.
 
     Args:
@@ -237,7 +237,7 @@ def _sizes(taps):
     return shape[-1], shape[0]
 
 
-def filter2d(x, taps, *, padding=0, gain=1.0, flip="convolve"):
+def filter2d(x, taps, *, padding=0, gain=1.0, flip="convolve") -> tf.Tensor:
     """Filters an image, whose size stays.
 
     Args: as for `upfirdn`; `padding` is in addition to what keeps the size.
@@ -249,7 +249,7 @@ def filter2d(x, taps, *, padding=0, gain=1.0, flip="convolve"):
     return upfirdn(x, taps, padding=borders, gain=gain, flip=flip)
 
 
-def upsample2d(x, taps, up=2, *, padding=0, gain=1.0, flip="convolve"):
+def upsample2d(x, taps, up=2, *, padding=0, gain=1.0, flip="convolve") -> tf.Tensor:
     """Makes an image `up` times as large, of the same brightness.
 
     Args: as for `upfirdn`; `padding` is in addition to what makes the size `up` times as large.
@@ -268,7 +268,7 @@ def _up_borders(taps, up, padding):
     return borders
 
 
-def downsample2d(x, taps, down=2, *, padding=0, gain=1.0, flip="convolve"):
+def downsample2d(x, taps, down=2, *, padding=0, gain=1.0, flip="convolve") -> tf.Tensor:
     """Makes an image `down` times as small.
 
     Args: as for `upfirdn`; `padding` is in addition to what makes the size a `down`-th.
@@ -290,7 +290,9 @@ def _down_borders(taps, down, padding):
 # --- convolutions at another size
 
 
-def resampled_conv2d(x, kernel, taps=None, *, up=1, down=1, padding=0, flip="correlate"):
+def resampled_conv2d(
+    x, kernel, taps=None, *, up=1, down=1, padding=0, flip="correlate"
+) -> tf.Tensor:
     """Upsampling by a filter, a convolution, downsampling by the filter.
 
     Args:

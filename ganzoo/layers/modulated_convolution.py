@@ -27,7 +27,7 @@ TAPS = (1, 3, 3, 1)
 register = keras.saving.register_keras_serializable(package="ganzoo")
 
 
-def demodulation(kernel, styles):
+def demodulation(kernel, styles) -> tf.Tensor:
     """1 / sqrt(sum over height, width and inputs of (kernel * style)^2 + 1e-8).
 
     Args:
@@ -42,7 +42,7 @@ def demodulation(kernel, styles):
 
 def modulated_conv2d(
     x, kernel, styles, *, demodulate="on", gain=1.0, up=1, padding=0, taps=None, flip="correlate"
-):
+) -> tf.Tensor:
     """Convolution with a kernel scaled per sample and input map, renormalised per output map.
 
     Args:

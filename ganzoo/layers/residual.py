@@ -5,12 +5,14 @@ resizing (interpolation weights sum to 1) and with average pooling, so the numbe
 codes that do it the other way round.
 """
 
+from collections.abc import Callable
+
 import keras
 
 GLOROT = "glorot_uniform"
 
 
-def no_norm(name):
+def no_norm(name) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     """The normalisation that does nothing."""
     return lambda x: x
 

@@ -21,7 +21,7 @@ def normalize_second_moment(x) -> tf.Tensor:
 # --- labels
 
 
-def one_hot(labels, num_classes):
+def one_hot(labels, num_classes) -> tf.Tensor | None:
     """Labels as the official networks take them.
 
     Args:
@@ -68,7 +68,7 @@ def _check_range(labels, num_classes):
         raise ValueError(f"Labels must be in [0, {num_classes}). Received: {wrong.flat[0]}")
 
 
-def with_one_hot(inputs, num_classes):
+def with_one_hot(inputs, num_classes) -> tf.Tensor | list[tf.Tensor]:
     """`inputs`, a tensor or (tensor, labels), with labels as `one_hot` gives them.
 
     Returns: the tensor, or a list of both where there are classes.

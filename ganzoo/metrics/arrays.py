@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -154,7 +155,9 @@ def checked_probabilities(probabilities, name="probabilities", *, minimum=1) -> 
     return probabilities
 
 
-def checked_images(images, name="images", *, minimum=1, channels=(1, 2, 3, 4)):
+def checked_images(
+    images, name="images", *, minimum=1, channels=(1, 2, 3, 4)
+) -> np.ndarray | Spool:
     """Images as every metric wants them: uint8 [N, H, W, C] in 0..255.
 
     Args:
@@ -200,7 +203,7 @@ def _one_array(images, name):
     return np.asarray(images)
 
 
-def what_floats(images):
+def what_floats(images) -> str:
     """Dtype, range and next step for images that are not uint8."""
     if not np.issubdtype(images.dtype, np.number) or not images.size:
         return f"dtype={images.dtype}, shape={images.shape}"
@@ -215,13 +218,13 @@ def what_floats(images):
     return f"{found}; if they are in [0, 255], round them and say so in the record"
 
 
-def check_choice(value, name, choices):
+def check_choice(value, name, choices) -> None:
     """Raises MetricError with the legal values unless `value` is one of them."""
     if value not in choices:
         raise MetricError(f"`{name}` is one of {sorted(choices)}. Received: {name}={value!r}")
 
 
-def check_count(value, name):
+def check_count(value, name) -> None:
     """Raises MetricError unless `value` is an int > 0."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise MetricError(f"`{name}` is an int > 0. Received: {name}={value!r}")
@@ -247,7 +250,7 @@ def _check_finite(features, name):
         )
 
 
-def distance_tiles(a, b):
+def distance_tiles(a, b) -> Iterator[tuple[slice, slice, np.ndarray, np.ndarray]]:
     """Squared Euclidean distances of all pairs, one tile after the other.
 
     |x - y|^2 = |x|^2 + |y|^2 - 2 x.y in float64, after taking off the mean of `b`: the error of a

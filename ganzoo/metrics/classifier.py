@@ -13,6 +13,7 @@ set, and say nothing of other images. `docs/classifiers` has how they were train
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -294,7 +295,9 @@ def _batches(images, targets, seed, flip, shift):
     return pairs.map(one, num_parallel_calls=2).batch(BATCH).prefetch(2)
 
 
-def accuracy_trainer(**options):
+def accuracy_trainer(
+    **options,
+) -> Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]:
     """`train` for `classification_accuracy_score`: a new classifier of the same seed each time.
 
     Args: **options: of `train_classifier`.

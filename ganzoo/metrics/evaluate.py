@@ -342,7 +342,7 @@ def evaluate(
     return [records[name] for name in names]
 
 
-def check_latents(names, generator, extractor):
+def check_latents(names, generator, extractor) -> None:
     """Raises unless metrics of the generator have what they need.
 
     Raises: MetricError, MeasureError: as `latent_spaces.check_generator` and `check_attributes`.

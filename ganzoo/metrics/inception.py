@@ -23,7 +23,7 @@ OUTPUTS = {"64": 64, "192": 192, "768": 768, "2048": 2048, "logits_unbiased": 10
 PLAIN = {"data_format": "channels_last", "dtype": "float32"}  # whatever the user's defaults are
 
 
-def inception(outputs=("2048", "logits_unbiased")):
+def inception(outputs=("2048", "logits_unbiased")) -> keras.Model:
     """FID's Inception network, without weights: fill it with `convert.inception.fill`.
 
     Args:
@@ -56,7 +56,7 @@ def inception(outputs=("2048", "logits_unbiased")):
     return network if set(outputs) == set(OUTPUTS) else select(network, outputs)
 
 
-def select(network, outputs):
+def select(network, outputs) -> keras.Model:
     """The part of an `inception` network that some of its outputs need; weights are shared."""
     chosen = {name: network.output[name] for name in outputs}
     return keras.Model(network.input, chosen, name=network.name)

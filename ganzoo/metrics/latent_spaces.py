@@ -91,7 +91,7 @@ def parsed(name: str) -> PathName:
     )
 
 
-def check_attributes(names: Sequence[str], extractor, called=None):
+def check_attributes(names: Sequence[str], extractor, called=None) -> None:
     """Raises MeasureError unless the extractor of separabilities is a classifier of attributes.
 
     Args: called: what the user calls the extractor. Defaults to its name.
@@ -106,7 +106,7 @@ def check_attributes(names: Sequence[str], extractor, called=None):
     )
 
 
-def check_generator(names: Sequence[str], generator):
+def check_generator(names: Sequence[str], generator) -> None:
     """Raises unless the generator has the spaces that the metrics are of.
 
     Raises: MetricError: there is none, or path lengths in w of one without. MeasureError: its

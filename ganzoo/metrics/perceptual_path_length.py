@@ -219,7 +219,7 @@ def perceptual_path_length(
     return path_length(distances, epsilon=epsilon)
 
 
-def check_space(generator, space):
+def check_space(generator, space) -> None:
     """Raises MetricError if paths are to lie in w and the generator has none."""
     if space == "w" and not isinstance(generator, StyleGenerator):
         raise MetricError(

@@ -2,9 +2,10 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable, Iterator
 
 from ganzoo import data
-from ganzoo.data import Dataset, Mixture, StoredPictures, Unpaired
+from ganzoo.data import Dataset, DataSource, Mixture, StoredPictures, Unpaired
 from ganzoo.errors import MeasureError
 from ganzoo.metrics import features
 from ganzoo.metrics.classifier import load_classifier
@@ -26,7 +27,7 @@ def features_of(dataset) -> str:
     return CLASSIFIERS.get(name, "inception")
 
 
-def load_features(name, weights=None):
+def load_features(name, weights=None) -> features.Extractor:
     """The `Extractor` of a name in `FEATURES`.
 
     Args: weights: local file of the Inception weights, or `None` for the published ones.
@@ -39,7 +40,7 @@ def load_features(name, weights=None):
     return features.extractor(name, weights=weights or features.PUBLISHED)
 
 
-def extractor_for(names, name, weights=None):
+def extractor_for(names, name, weights=None) -> features.Extractor | None:
     """`load_features` if one of the metrics takes a feature network, else `None`.
 
     Raises: MeasureError: also where a classifier of attributes is needed and this is none.
@@ -68,7 +69,7 @@ def mixture_of(dataset) -> Mixture | None:
     return dataset if isinstance(dataset, Mixture) else None
 
 
-def inputs_of(dataset, data_dir):
+def inputs_of(dataset, data_dir) -> Callable[[], Iterator] | None:
     """What a translator's samples are made of: () -> batches of uint8 images; `None` for others."""
     if dataset.kind not in ("pairs", "unpaired"):
         return None
@@ -88,7 +89,7 @@ def split_of(dataset) -> str | None:
     return dataset.split if isinstance(dataset, StoredPictures) else None
 
 
-def of_split(dataset, split, data_dir):
+def of_split(dataset, split, data_dir) -> DataSource:
     """The data set with the split to measure against: the given one, "test", or its own.
 
     Raises: MeasureError: a split of a folder, or of a data set that has none.
@@ -105,7 +106,7 @@ def of_split(dataset, split, data_dir):
     return dataclasses.replace(dataset, split=split, limit=None)  # `limit` is of the training
 
 
-def real_images(dataset, data_dir, names):
+def real_images(dataset, data_dir, names) -> Iterator:
     """The stream of the data set that the metrics need: images, with labels where one does."""
     if not needing(names, "labels"):
         return data.images(dataset, data_dir=data_dir)

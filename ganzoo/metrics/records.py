@@ -124,7 +124,7 @@ def versions() -> dict[str, str]:
 # Comparison
 
 
-def check_alike(records: Iterable[Record], *, varying: Sequence[str] = ()):
+def check_alike(records: Iterable[Record], *, varying: Sequence[str] = ()) -> None:
     """Raises UnlikeRecordsError unless all records have one protocol.
 
     Args:

@@ -24,7 +24,7 @@ import tensorflow as tf
 BITS = 22  # of Pillow's fixed-point weights for 8-bit images: 32 - 8 - 2
 
 
-def resize(images, size, method="tf1"):
+def resize(images, size, method="tf1") -> tf.Tensor:
     """Images of another size, by the method of a named reference.
 
     Args:
@@ -48,7 +48,7 @@ def resize(images, size, method="tf1"):
     return resize_float(tf.cast(images, tf.float32), size, method)
 
 
-def resize_float(images, size, method="tf1"):
+def resize_float(images, size, method="tf1") -> tf.Tensor:
     """`resize` of images that were never rounded to 8 bits, such as those of path lengths.
 
     Args:
