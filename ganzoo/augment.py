@@ -90,7 +90,7 @@ class Augment(keras.layers.Layer):
     def get_config(self):
         return {"name": self.name}
 
-    def observe(self, real_logits):
+    def observe(self, real_logits) -> None:
         """Told the logits [N, 1] of each step's augmented real images."""
 
     def state_logs(self) -> dict:
@@ -381,7 +381,7 @@ class AdaptiveAugment(ImageTransforms):
         self.batches = self._state("batches")
         self.images = self._state("images")
 
-    def observe(self, real_logits):
+    def observe(self, real_logits) -> None:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         count = tf.cast(tf.shape(real_logits)[0] * replicas, "float32")
         sign = tf.reduce_mean(tf.sign(tf.cast(tf.stop_gradient(real_logits), "float32")))
@@ -396,7 +396,7 @@ class AdaptiveAugment(ImageTransforms):
         self.batches.assign(tf.where(due, 0.0, batches))
         self.images.assign(tf.where(due, 0.0, images))
 
-    def state_logs(self):
+    def state_logs(self) -> dict[str, tf.Tensor]:
         return {"ada_p": self.p.value, "r_t": self.r_t.value}
 
 

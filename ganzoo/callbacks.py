@@ -80,7 +80,7 @@ class SampleGrid(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.write()
 
-    def write(self):
+    def write(self) -> pathlib.Path:
         """Writes the grid of this moment; returns its path."""
         step = int(self.model.step.numpy())
         images = samples_for_grid(self.model, self.count, self.columns, self.seed)

@@ -27,7 +27,7 @@ class Unconditional:
         settings = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
         return f"{type(self).__name__}({settings})"
 
-    def check(self, values, count: int):
+    def check(self, values, count: int) -> np.ndarray | None:
         """What the network takes, as an array [count, ...].
 
         Args: values: what a user gave; one for all, or one each; `None` takes `in_turn`.
@@ -40,18 +40,18 @@ class Unconditional:
             )
         return None
 
-    def in_turn(self, count: int, places=None):
+    def in_turn(self, count: int, places=None) -> np.ndarray | None:
         """What samples are made of unless somebody says it; an array [count, ...] or `None`.
 
         Args: places: int [count]. Which of the possibilities each is. Defaults to 0, 1, 2, ...
         """
         return None
 
-    def draw(self, count: int, seed: int):
+    def draw(self, count: int, seed: int) -> np.ndarray | None:
         """Random values of training's kind, the same for the same seed; NumPy, or `None`."""
         return None
 
-    def input(self, name="label"):
+    def input(self, name="label") -> keras.KerasTensor:
         """The `keras.Input` of a functional network."""
         raise ValueError("An unconditional network has no input for labels.")
 
@@ -73,10 +73,10 @@ class Classes(Unconditional):
         return True
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.count
 
-    def check(self, values, count):
+    def check(self, values, count) -> np.ndarray:
         if values is None:
             return self.in_turn(count)
         labels = np.asarray(values)
@@ -90,17 +90,17 @@ class Classes(Unconditional):
         check_label_range(labels, self.count)
         return labels.astype("int32")
 
-    def in_turn(self, count, places=None):
+    def in_turn(self, count, places=None) -> np.ndarray:
         return (np.arange(count) if places is None else np.asarray(places)) % self.count
 
-    def draw(self, count, seed):
+    def draw(self, count, seed) -> np.ndarray:
         return np.random.RandomState(seed).randint(0, self.count, count).astype("int32")
 
-    def input(self, name="label"):
+    def input(self, name="label") -> keras.KerasTensor:
         return keras.Input((), dtype="int32", name=name)
 
     @property
-    def words(self):
+    def words(self) -> str:
         return f" of {self.count} classes"
 
 
@@ -119,10 +119,10 @@ class Attributes(Unconditional):
         return True
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.names if isinstance(self.names, int) else len(self.names)
 
-    def check(self, values, count):
+    def check(self, values, count) -> np.ndarray:
         shape = (count, self.size)
         if values is None or np.shape(values) not in (shape, shape[1:]):
             received = None if values is None else f"shape {np.shape(values)}"
@@ -132,18 +132,18 @@ class Attributes(Unconditional):
             )
         return np.broadcast_to(np.asarray(values, "float32"), shape).copy()
 
-    def in_turn(self, count, places=None):
+    def in_turn(self, count, places=None) -> np.ndarray:
         places = np.arange(count) if places is None else np.asarray(places)
         return np.eye(self.size, dtype="float32")[places % self.size]
 
-    def draw(self, count, seed):
+    def draw(self, count, seed) -> np.ndarray:
         return np.random.RandomState(seed).randint(0, 2, (count, self.size)).astype("float32")
 
-    def input(self, name="label"):
+    def input(self, name="label") -> keras.KerasTensor:
         return keras.Input((self.size,), name=name)
 
     @property
-    def words(self):
+    def words(self) -> str:
         return f" with {self.size} attributes"
 
 
@@ -159,10 +159,10 @@ class Vector(Unconditional):
         return True
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.dim
 
-    def check(self, values, count):
+    def check(self, values, count) -> np.ndarray:
         shape = (count, self.dim)
         if values is None:
             return self.in_turn(count)
@@ -176,20 +176,20 @@ class Vector(Unconditional):
             raise ValueError("`labels` must be finite. Received: NaN or infinity among them")
         return np.broadcast_to(vectors.astype("float32"), shape).copy()
 
-    def in_turn(self, count, places=None):
+    def in_turn(self, count, places=None) -> np.ndarray:
         places = np.arange(count) if places is None else np.asarray(places)
         kinds = np.unique(places)
         vectors = np.stack([self.draw(1, int(place))[0] for place in kinds])
         return vectors[np.searchsorted(kinds, places)]
 
-    def draw(self, count, seed):
+    def draw(self, count, seed) -> np.ndarray:
         return np.random.RandomState(seed).randn(count, self.dim).astype("float32")
 
-    def input(self, name="label"):
+    def input(self, name="label") -> keras.KerasTensor:
         return keras.Input((self.dim,), name=name)
 
     @property
-    def words(self):
+    def words(self) -> str:
         return f" told by vectors of {self.dim} numbers"
 
 

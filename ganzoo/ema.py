@@ -58,7 +58,7 @@ class EMA:
             half_life = tf.minimum(half_life, tf.cast(images_seen, "float32") * self.rampup)
         return 0.5 ** (tf.cast(batch_size, "float32") / tf.maximum(half_life, 1e-8))
 
-    def update_all(self, pairs, images_seen, batch_size):
+    def update_all(self, pairs, images_seen, batch_size) -> None:
         """Moves every average of `pairs` [(average, source), ...] one step towards its source.
 
         Raises: ValueError: if the two networks of a pair have not as many weights.

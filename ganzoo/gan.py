@@ -6,6 +6,7 @@ say which networks each player owns and what its losses are; nobody but `GAN` wr
 """
 
 import dataclasses
+import pathlib
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Literal
@@ -152,7 +153,7 @@ class GAN(keras.Model):
         """
         raise NotImplementedError
 
-    def example_batch(self, count: int) -> Batch:
+    def example_batch(self, count: int) -> dict[str, np.ndarray]:
         """Random data of the form that `fit` takes; NumPy arrays by key."""
         raise NotImplementedError
 
@@ -250,12 +251,12 @@ class GAN(keras.Model):
         return {name: self._origins.get(name, INITIAL) for name in self.networks()}
 
     @provenance.setter
-    def provenance(self, origins):
+    def provenance(self, origins) -> None:
         self._origins = dict(origins)
 
     # --- publishing
 
-    def save_pretrained(self, folder, **options):
+    def save_pretrained(self, folder, **options) -> pathlib.Path:
         """Writes a folder that `ganzoo.load` reads, with a card and a grid of samples.
 
         Args, Returns, Raises: see `ganzoo.hub.publish.save_pretrained`.
@@ -264,7 +265,7 @@ class GAN(keras.Model):
 
         return publish.save_pretrained(self, folder, **options)
 
-    def push_to_hub(self, repo_id, **options):
+    def push_to_hub(self, repo_id, **options) -> str:
         """Publishes the model as `hf://<repo_id>` on the Hugging Face Hub.
 
         Args, Returns, Raises: see `ganzoo.hub.publish.push_to_hub`.

@@ -80,7 +80,7 @@ class Generator(keras.Model):
         return conditions.of(*numbers) if self._condition is None else self._condition
 
     @condition.setter
-    def condition(self, condition):
+    def condition(self, condition) -> None:
         self._condition = condition
         self.num_classes = condition.size if isinstance(condition, Classes) else 0
         self.num_attributes = condition.size if isinstance(condition, Attributes) else 0
@@ -91,7 +91,7 @@ class Generator(keras.Model):
         shape = self.output_shape[1:]
         return shape if self.window is None else (*self.window, shape[-1])
 
-    def seen(self, images):
+    def seen(self, images) -> tf.Tensor:
         """The window of float [N, H, W, C] images of the network."""
         if self.window is None:
             return images
@@ -261,7 +261,7 @@ class MappedGenerator(StyleGenerator):
         """`synthesis` inside a graph, of ws that fit and of the latents that they come from."""
         raise NotImplementedError
 
-    def mapping(self, z, labels=None, truncation=1.0, truncation_cutoff=None):
+    def mapping(self, z, labels=None, truncation=1.0, truncation_cutoff=None) -> tf.Tensor:
         z = tf.convert_to_tensor(z, "float32")
         if len(z.shape) != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(
@@ -272,7 +272,7 @@ class MappedGenerator(StyleGenerator):
         check_cutoff(truncation_cutoff, self.num_ws)
         return self.styles(z, labels, truncation=truncation, truncation_cutoff=truncation_cutoff)
 
-    def styles(self, z, labels, **options):
+    def styles(self, z, labels, **options) -> tf.Tensor:
         """`mapping` with all options of `StyleMapping`, without a look at `z`."""
         labels = None if labels is None else tf.convert_to_tensor(labels)
         return self.get_layer("mapping")(z, one_hot(labels, self.num_classes), **options)
@@ -288,7 +288,7 @@ class MappedGenerator(StyleGenerator):
             )
         return ws
 
-    def generate(self, count=None, *, labels=None, **options):
+    def generate(self, count=None, *, labels=None, **options) -> np.ndarray:
         """Draws samples; see `Generator.generate`.
 
         Args:
@@ -302,7 +302,7 @@ class MappedGenerator(StyleGenerator):
             labels = one_hot(np.asarray(labels), self.num_classes)
         return super().generate(count, labels=labels, **options)
 
-    def forward(self, inputs, *, truncation=1.0, truncation_cutoff=None, **options):
+    def forward(self, inputs, *, truncation=1.0, truncation_cutoff=None, **options) -> tf.Tensor:
         check_truncation(truncation)
         check_cutoff(truncation_cutoff, self.num_ws)
         whole = not tf.is_tensor(truncation) and truncation == 1.0

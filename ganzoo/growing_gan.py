@@ -1,6 +1,7 @@
 """`GrowingGAN`: a `LatentGAN` whose networks begin small and grow inside `fit`."""
 
 import math
+from collections.abc import Hashable
 
 import keras
 import tensorflow as tf
@@ -141,7 +142,7 @@ class GrowingGAN(LatentGAN):
         """Level of detail of the generator."""
         return float(self.generator.trunk.lod.numpy())
 
-    def set_lod(self, lod: float):
+    def set_lod(self, lod: float) -> None:
         """Puts every network at a level of detail: 0 is the full size, k 2^k times smaller.
 
         One above the highest level counts as that.
@@ -172,10 +173,10 @@ class GrowingGAN(LatentGAN):
             scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
             yield optimizer.inner_optimizer if scaled else optimizer
 
-    def variant(self):
+    def variant(self) -> Hashable:
         return (*super().variant(), self._stage)
 
-    def before_step(self):
+    def before_step(self) -> None:
         """Sets `lod` by the images seen, and what depends on it."""
         before, size = self.lod, self.generator.image_size
         if self.growth is not None:
@@ -202,11 +203,11 @@ class GrowingGAN(LatentGAN):
     # --- the step
 
     @property
-    def stage(self):
+    def stage(self) -> tuple[int, bool]:
         """(level, whether the next smaller one is mixed in) of the step that is traced."""
         return self.generator.trunk.stage() if self._stage is None else self._stage
 
-    def trainable_of(self, player):
+    def trainable_of(self, player) -> list:
         """Variables that the player's optimizer moves; inside a step, those of its stage."""
         variables = super().trainable_of(player)
         if self._stage is None:
@@ -219,7 +220,7 @@ class GrowingGAN(LatentGAN):
         }
         return [variable for variable in variables if variable.path not in idle]
 
-    def prepare(self, data):
+    def prepare(self, data) -> dict[str, tf.Tensor]:
         batch = super().prepare(data)
         level, fading = self.stage
         real = downscale(batch["real"], 2**level)
@@ -227,19 +228,19 @@ class GrowingGAN(LatentGAN):
             real = fade(real, upscale(downscale(real)), self.generator.trunk.share())
         return {**batch, "real": real}
 
-    def penalty_value(self, penalty, batch, real, fake):
+    def penalty_value(self, penalty, batch, real, fake) -> tf.Tensor:
         """float32 scalar, of images as if they were of the full size."""
         side = 2.0 ** self.stage[0]
         critic = self.critic(batch, tag=penalty.name)
         seed = self.seed_for(penalty.name)
         return penalty.value(lambda x: critic(x / side), real * side, fake * side, seed)
 
-    def one_hot(self, batch):
+    def one_hot(self, batch) -> tf.Tensor | None:
         """The batch's labels, float32 [B, num_classes]; `None` without classes."""
         classes = self.generator.num_classes
         return one_hot(batch["label"], classes) if classes else None
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         return {
             f"{player}_optimizer": keras.optimizers.Adam(
                 0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8

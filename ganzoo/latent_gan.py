@@ -15,7 +15,7 @@ from ganzoo.arguments import captured
 from ganzoo.augment import Augment
 from ganzoo.conditions import Classes, check_label_range
 from ganzoo.ema import EMA
-from ganzoo.gan import GAN, Phase
+from ganzoo.gan import GAN, Batch, Phase
 from ganzoo.generator import Generator, window_slices
 from ganzoo.losses import AdversarialLoss
 from ganzoo.penalties import Penalty
@@ -103,18 +103,18 @@ class LatentGAN(GAN):
             "fakes": self.fakes_from,
         }
 
-    def networks(self):
+    def networks(self) -> dict[str, keras.Model]:
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         average = self.generator_ema
         return networks if average is None else {**networks, "generator_ema": average}
 
-    def parts(self):
+    def parts(self) -> list:
         return [*self.penalties, self.augment]
 
-    def players(self):
+    def players(self) -> dict[str, list[keras.Model]]:
         return {"generator": [self.generator], "discriminator": [self.discriminator]}
 
-    def averaged(self):
+    def averaged(self) -> list[tuple[keras.Model, keras.Model]]:
         return [] if self.generator_ema is None else [(self.generator_ema, self.generator)]
 
     @property
@@ -124,7 +124,7 @@ class LatentGAN(GAN):
 
     # --- the step
 
-    def phases(self):
+    def phases(self) -> list[Phase]:
         joined = [penalty.name for penalty in self.penalties if penalty.interval == 1]
         lazy = [penalty for penalty in self.penalties if penalty.interval > 1]
         return [
@@ -163,7 +163,7 @@ class LatentGAN(GAN):
             strict=False,  # a gradient penalty does not reach the last bias
         )
 
-    def prepare(self, data):
+    def prepare(self, data) -> Batch:
         image, label = split(data)
         if image.dtype == tf.uint8:
             image = tf.cast(image, "float32") / 127.5 - 1.0
@@ -210,7 +210,7 @@ class LatentGAN(GAN):
 
         return logits
 
-    def augmented(self, images, tag: str):
+    def augmented(self, images, tag: str) -> tf.Tensor:
         """Images as the discriminator sees them; the random numbers follow from `tag`."""
         if self.augment is None:
             return images
@@ -234,7 +234,7 @@ class LatentGAN(GAN):
         tags = [tag for phase in self._due for tag in self.tags_of(phase)]
         return tags.index(tag) + 1 if tag in tags else tag
 
-    def observe(self, real_logits):
+    def observe(self, real_logits) -> None:
         """Shows the augmentation the logits of a step's real images."""
         if self.augment is not None:
             self.augment.observe(real_logits)
@@ -253,7 +253,7 @@ class LatentGAN(GAN):
             return batch["fake"], batch.get("fake_label")
         return self.fakes(batch, tag)
 
-    def discriminator_losses(self, batch):
+    def discriminator_losses(self, batch) -> dict[str, tf.Tensor]:
         """`adversarial` and every penalty that runs on each step."""
         real = batch["real"]
         fake, told = self.fakes_for(batch, "discriminator")
@@ -264,17 +264,17 @@ class LatentGAN(GAN):
         adversarial = self.adversarial.discriminator(real_logits, fake_logits)
         return {"adversarial": adversarial, **self.penalty_values(batch, real, fake)}
 
-    def penalty_values(self, batch, real, fake):
+    def penalty_values(self, batch, real, fake) -> dict[str, tf.Tensor]:
         """{name: value} of the penalties that run on each step."""
         joined = [penalty for penalty in self.penalties if penalty.interval == 1]
         return {p.name: self.penalty_value(p, batch, real, fake) for p in joined}
 
-    def penalty_value(self, penalty, batch, real, fake):
+    def penalty_value(self, penalty, batch, real, fake) -> tf.Tensor:
         """float32 scalar, before it is multiplied by the interval."""
         critic = self.critic(batch, tag=penalty.name)
         return penalty.value(critic, real, fake, self.seed_for(penalty.name))
 
-    def generator_losses(self, batch):
+    def generator_losses(self, batch) -> dict[str, tf.Tensor]:
         """`adversarial`."""
         fake, told = self.fakes_for(batch, "generator")
         real_logits = None
@@ -283,12 +283,12 @@ class LatentGAN(GAN):
         fake_logits = self.critic(batch, told, tag="generator")(fake)
         return {"adversarial": self.adversarial.generator(fake_logits, real_logits)}
 
-    def state_logs(self):
+    def state_logs(self) -> dict[str, tf.Tensor]:
         return {} if self.augment is None else self.augment.state_logs()
 
     # --- use
 
-    def check_batch(self, data):
+    def check_batch(self, data) -> None:
         if data is None:
             return
         image, label = split(data)
@@ -300,24 +300,24 @@ class LatentGAN(GAN):
             check_label_range(np.asarray(label), self.generator.num_classes)
 
     @property
-    def kinds(self):
+    def kinds(self) -> tuple[str, ...]:
         return ("images",) if len(self.published.sample_shape) == 3 else ("points",)
 
     @property
-    def task(self):
+    def task(self) -> str:
         whole = len(self.published.sample_shape) == 3 and not self.published.conditional
         return "unconditional-image-generation" if whole else "other"
 
     @property
-    def example(self):
+    def example(self) -> str:
         return "images = model.generate(16, seed=0)"
 
     @property
-    def sample_labels(self):
+    def sample_labels(self) -> str | None:
         return "in turn" if self.published.conditional else None
 
     @property
-    def purpose(self):
+    def purpose(self) -> str:
         shape, words = self.published.sample_shape, self.published.condition.words
         if len(shape) == 1:
             return f"draws points of {shape[0]} coordinates{words}"
@@ -328,13 +328,13 @@ class LatentGAN(GAN):
         return f"draws images of {sides} pixels with {shape[-1]} channel{plural}{words}"
 
     @property
-    def resolution(self):
+    def resolution(self) -> int | list[int] | None:
         shape = self.published.sample_shape
         if len(shape) != 3:
             return None
         return shape[0] if shape[0] == shape[1] else list(shape[:2])
 
-    def example_batch(self, count):
+    def example_batch(self, count) -> dict[str, np.ndarray]:
         state = np.random.RandomState(0)
         shape = [count, *(n or 64 for n in self.discriminator.inputs[0].shape[1:])]
         image = state.randint(0, 256, shape, "uint8")
@@ -343,7 +343,7 @@ class LatentGAN(GAN):
         label = self.generator.condition.draw(count, 0)
         return {"image": image} if label is None else {"image": image, "label": label}
 
-    def preview(self, count, columns, seed):
+    def preview(self, count, columns, seed) -> np.ndarray:
         """uint8 [N, H, W, C]: samples; row c of the grid holds class (or attribute) c, in turn.
         Points are one picture of a thousand; other shapes see `ganzoo.pictures.pictures`.
         """

@@ -17,6 +17,7 @@ Conventions of all kinds:
 import math
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from ganzoo.arguments import captured
@@ -69,10 +70,10 @@ class AdversarialLoss:
 
     needs_real = False
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits) -> tf.Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no `discriminator` method.")
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no `generator` method.")
 
     def get_config(self):
@@ -111,11 +112,11 @@ class Minimax(AdversarialLoss):
     def __init__(self, *, real_label=1.0):
         self.real_label = _check_label("real_label", real_label)
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits) -> tf.Tensor:
         real = _cross_entropy(_wide(real_logits), self.real_label)
         return real + _mean_softplus(_wide(fake_logits))
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         return -_mean_softplus(_wide(fake_logits))
 
 
@@ -142,7 +143,7 @@ class NonSaturating(Minimax):
         super().__init__(real_label=real_label)
         self.target_label = _check_label("target_label", target_label)
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         return _cross_entropy(_wide(fake_logits), self.target_label)
 
 
@@ -187,12 +188,12 @@ class LeastSquares(AdversarialLoss):
         self.discriminator_scale, self.generator_scale = map(float, scales)
         self.config.update(scale=[self.discriminator_scale, self.generator_scale])
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits) -> tf.Tensor:
         real = ops.mean(ops.square(_wide(real_logits) - self.real_label))
         fake = ops.mean(ops.square(_wide(fake_logits) - self.fake_label))
         return self.discriminator_scale * (real + fake)
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         error = ops.mean(ops.square(_wide(fake_logits) - self.target_label))
         return self.generator_scale * error
 
@@ -212,10 +213,10 @@ class Wasserstein(AdversarialLoss):
     Reference: Arjovsky et al. 2017 (arXiv:1701.07875), eq. 3 and algorithm 1.
     """
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits) -> tf.Tensor:
         return ops.mean(_wide(fake_logits)) - ops.mean(_wide(real_logits))
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         return -ops.mean(_wide(fake_logits))
 
 
@@ -233,11 +234,11 @@ class Hinge(AdversarialLoss):
     eq. 16 and 17.
     """
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits) -> tf.Tensor:
         real = ops.mean(ops.relu(1.0 - _wide(real_logits)))
         return real + ops.mean(ops.relu(1.0 + _wide(fake_logits)))
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         return -ops.mean(_wide(fake_logits))
 
 
@@ -275,11 +276,11 @@ class RelativisticPairing(_Relativistic):
     (arXiv:2501.05441), "R3GAN".
     """
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits) -> tf.Tensor:
         real, fake = self._both(real_logits, fake_logits)
         return _mean_softplus(fake - real)
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         real, fake = self._both(real_logits, fake_logits)
         return _mean_softplus(real - fake)
 
@@ -297,11 +298,11 @@ class RelativisticAverage(_Relativistic):
     Reference: Jolicoeur-Martineau 2018 (arXiv:1807.00734), "RaSGAN".
     """
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits) -> tf.Tensor:
         real, fake = self._both(real_logits, fake_logits)
         return _mean_softplus(ops.mean(fake) - real) + _mean_softplus(fake - ops.mean(real))
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         real, fake = self._both(real_logits, fake_logits)
         return _mean_softplus(real - ops.mean(fake)) + _mean_softplus(ops.mean(real) - fake)
 
@@ -368,18 +369,18 @@ class FDivergence(AdversarialLoss):
             "generator_objective", generator_objective, self.GENERATOR_OBJECTIVES
         )
 
-    def activation(self, logits):
+    def activation(self, logits) -> tf.Tensor:
         """g_f(v): the logits mapped into the domain of f*; same shape, float32 or wider."""
         return _DIVERGENCES[self.divergence][0](_wide(logits))
 
-    def conjugate(self, logits):
+    def conjugate(self, logits) -> tf.Tensor:
         """f*(g_f(v)), of the logits v; same shape, float32 or wider."""
         return _DIVERGENCES[self.divergence][1](_wide(logits))
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits) -> tf.Tensor:
         return ops.mean(self.conjugate(fake_logits)) - ops.mean(self.activation(real_logits))
 
-    def generator(self, fake_logits, real_logits=None):
+    def generator(self, fake_logits, real_logits=None) -> tf.Tensor:
         if self.generator_objective == "alternative":
             return -ops.mean(self.activation(fake_logits))
         return -ops.mean(self.conjugate(fake_logits))

@@ -158,7 +158,7 @@ class Penalty(keras.layers.Layer):
             )
         self.interval = interval
 
-    def value(self, critic, real, fake, seed):
+    def value(self, critic, real, fake, seed) -> tf.Tensor:
         """The term.
 
         Args:
@@ -244,11 +244,11 @@ class GradientPenalty(_BetweenPenalty):
         self.epsilon = _above_zero("epsilon", epsilon, _EPSILON_WHY)
         self.epsilon_in = _choice("epsilon_in", epsilon_in, ("square_root", "gradient"))
 
-    def norms(self, critic, points):
+    def norms(self, critic, points) -> tf.Tensor:
         """|grad_x D(x)| at every point, [B]."""
         return _norm(input_gradient(critic, points), self.epsilon, self.epsilon_in)
 
-    def at(self, critic, points):
+    def at(self, critic, points) -> tf.Tensor:
         """The penalty at given points, scalar."""
         excess = self.norms(critic, points) / self.target - 1.0
         if self.sides == "one":
@@ -277,7 +277,7 @@ class MaxGradientPenalty(_BetweenPenalty):
         self.weight = _at_least("weight", weight, 0, "a negative one would reward steep critics")
         self.alpha_weighs = _choice("alpha_weighs", alpha_weighs, ("real", "fake"))
 
-    def at(self, critic, points):
+    def at(self, critic, points) -> tf.Tensor:
         """The penalty at given points, scalar."""
         return self.weight * tf.reduce_max(squared_norm(input_gradient(critic, points)))
 
@@ -315,7 +315,7 @@ class R1(_ZeroCentred):
     def __init__(self, gamma=10.0, *, name="r1", **kwargs):
         super().__init__(gamma, name=name, **kwargs)
 
-    def value(self, critic, real, fake, seed):
+    def value(self, critic, real, fake, seed) -> tf.Tensor:
         return self.at(critic, real)
 
 
@@ -331,7 +331,7 @@ class R2(_ZeroCentred):
     def __init__(self, gamma=10.0, *, name="r2", **kwargs):
         super().__init__(gamma, name=name, **kwargs)
 
-    def value(self, critic, real, fake, seed):
+    def value(self, critic, real, fake, seed) -> tf.Tensor:
         return self.at(critic, fake)
 
 
@@ -380,7 +380,7 @@ class DRAGAN(Penalty):
         self.variant = _choice("variant", variant, self.VARIANTS)
         self.epsilon = _above_zero("epsilon", epsilon, _EPSILON_WHY)
 
-    def value(self, critic, real, fake, seed):
+    def value(self, critic, real, fake, seed) -> tf.Tensor:
         real = _wide(real)
         alpha_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
         alpha = tf.random.stateless_uniform(tf.shape(real)[:1], alpha_seed, dtype=real.dtype)
@@ -390,7 +390,7 @@ class DRAGAN(Penalty):
         noise = draw(tf.shape(real), noise_seed, dtype=real.dtype)
         return self.at(critic, self.perturb(real, alpha, noise))
 
-    def perturb(self, real, alpha, noise):
+    def perturb(self, real, alpha, noise) -> tf.Tensor:
         """The points for given random numbers: alpha [B] or [B, 1, ...], noise [B, ...]."""
         real = _wide(real)
         noise = tf.cast(noise, real.dtype)
@@ -402,7 +402,7 @@ class DRAGAN(Penalty):
             variance *= count / (count - 1.0)
         return real + _per_sample(alpha, real) * self.noise_scale * tf.sqrt(variance) * noise
 
-    def at(self, critic, points):
+    def at(self, critic, points) -> tf.Tensor:
         """The penalty at given points, scalar."""
         norms = _norm(input_gradient(critic, points), self.epsilon, "square_root")
         return self.weight * tf.reduce_mean(tf.square(norms - 1.0))
@@ -440,11 +440,11 @@ class PathLength(Penalty):
     def build(self, input_shape=None):
         self.mean = self.add_weight((), "zeros", trainable=False, aggregation="mean", name="mean")
 
-    def share(self, x):
+    def share(self, x) -> tf.Tensor:
         """The samples of a batch [B, ...] that pay: B // shrink of them, at least one."""
         return x[: tf.maximum(tf.shape(x)[0] // self.shrink, 1)]
 
-    def value(self, synthesis, ws, seed):
+    def value(self, synthesis, ws, seed) -> tf.Tensor:
         """The term, which also moves the running mean.
 
         Args:
@@ -456,7 +456,7 @@ class PathLength(Penalty):
         """
         return self.at(self.lengths(synthesis, ws, lambda s: tf.random.stateless_normal(s, seed)))
 
-    def lengths(self, synthesis, ws, draw):
+    def lengths(self, synthesis, ws, draw) -> tf.Tensor:
         """|J^T y| of every sample, [B]; `draw`: shape -> N(0, 1)."""
         ws = _wide(ws)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -468,7 +468,7 @@ class PathLength(Penalty):
         squares = tf.reduce_sum(tf.square(tape.gradient(total, ws)), 2)
         return tf.sqrt(tf.reduce_mean(squares, 1))
 
-    def at(self, lengths):
+    def at(self, lengths) -> tf.Tensor:
         """The penalty of given lengths [B]; moves the running mean."""
         before = self.mean.value
         mean = before + self.decay * (tf.reduce_mean(lengths) - before)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from ganzoo.gan import GAN
+from ganzoo.gan import GAN, Batch
 from ganzoo.latent_gan import check_images
 from ganzoo.translator import Translator, to_float
 
@@ -29,7 +29,7 @@ class TranslationGAN(GAN):
         raise NotImplementedError
 
     @property
-    def published(self):
+    def published(self) -> Translator:
         return next(iter(self.best().values()))
 
     def best(self) -> dict[str, Translator]:
@@ -37,26 +37,26 @@ class TranslationGAN(GAN):
         averages = {id(source): average for average, source in self.averaged()}
         return {to: averages.get(id(net), net) for to, net in self.translators().items()}
 
-    def generators(self):
+    def generators(self) -> dict[str, Translator]:
         names = {id(network): name for name, network in self.networks().items()}
         return {names[id(network)]: network for network in self.best().values()}
 
     @property
-    def example(self):
+    def example(self) -> str:
         return "translated = model.translate(images)"
 
     @property
-    def purpose(self):
+    def purpose(self) -> str:
         ways = " and ".join(f"{'ab'[to == 'a']} to {to}" for to in self.translators())
         return f"translates images, {ways}"
 
     # --- the step
 
-    def prepare(self, data):
+    def prepare(self, data) -> Batch:
         batch = {side: to_float(image) for side, image in zip(SIDES, pair_of(data), strict=True)}
         return {side: tf.cast(image, "float32") for side, image in batch.items()}
 
-    def check_batch(self, data):
+    def check_batch(self, data) -> None:
         if data is None:
             return
         images = pair_of(data)
@@ -92,11 +92,11 @@ class TranslationGAN(GAN):
         shape = [n or 64 for n in self.published.input_shape[1:]]
         return tuple(_waves(count, shape, 2 * seed + side) for side in range(2))
 
-    def example_batch(self, count):
+    def example_batch(self, count) -> dict[str, np.ndarray]:
         shape = [n or 64 for n in self.published.input_shape[1:]]
         return {side: _waves(count, shape, seed) for seed, side in enumerate(SIDES)}
 
-    def preview(self, count, columns, seed):
+    def preview(self, count, columns, seed) -> np.ndarray:
         """uint8 [N, H, 2 W or more, C]: inputs, to their right what is made of them, and the way
         back where there is one; half of the pictures for each direction.
         """

@@ -52,7 +52,7 @@ class Zip:
             raise CorruptCheckpointError("Two of its zip entries have the same name.")
         self.check(listed)
 
-    def check(self, listed):
+    def check(self, listed) -> None:
         """Refuse zips that overlap, hide or inflate their entries."""
         size = self.source.size
         for entry in listed:
@@ -73,13 +73,13 @@ class Zip:
                 f"the file has {size}."
             )
 
-    def namelist(self):
+    def namelist(self) -> list[str]:
         return list(self.entries)
 
-    def read(self, name):
+    def read(self, name) -> bytes:
         return bytes(self.view(name))
 
-    def view(self, name):
+    def view(self, name) -> bytes | memoryview:
         """The bytes of an entry, after its checksum was compared; no copy if in memory anyway."""
         entry, source = self.entries[name], self.source
         source.file.seek(entry.header_offset)
@@ -117,11 +117,11 @@ class Buffer:
     def __init__(self, data):
         self.data, self.at = data, 0
 
-    def seek(self, offset, whence=os.SEEK_SET):
+    def seek(self, offset, whence=os.SEEK_SET) -> int:
         self.at = offset + (len(self.data) if whence == os.SEEK_END else 0)
         return self.at
 
-    def read(self, count):
+    def read(self, count) -> memoryview:
         self.at += count
         return self.data[self.at - count : self.at]
 

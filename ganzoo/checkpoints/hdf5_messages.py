@@ -26,10 +26,10 @@ class Block:
         self.data, self.at = data, 0
 
     @property
-    def left(self):
+    def left(self) -> int:
         return len(self.data) - self.at
 
-    def take(self, count):
+    def take(self, count) -> bytes:
         if not 0 <= count <= self.left:
             raise CorruptCheckpointError(
                 f"A structure ends early: {count} bytes were expected, {self.left} are left."
@@ -37,10 +37,10 @@ class Block:
         self.at += count
         return self.data[self.at - count : self.at]
 
-    def integer(self, size=8):
+    def integer(self, size=8) -> int:
         return int.from_bytes(self.take(size), "little")
 
-    def text(self):
+    def text(self) -> str:
         """A name that a zero byte ends."""
         end = self.data.find(b"\0", self.at, self.at + MAX_NAME)
         if end < 0:

@@ -6,6 +6,7 @@ Checksums of metadata are not compared.
 import bisect
 import io
 import struct
+from collections.abc import Callable, Iterator
 
 from ganzoo.checkpoints.hdf5_messages import (
     CONTINUATION,
@@ -47,7 +48,7 @@ class Structures:
 
     # Bytes
 
-    def bytes_at(self, address, count):
+    def bytes_at(self, address, count) -> bytes | memoryview:
         if count < 0 or address + count > self.size:
             raise CorruptCheckpointError(
                 f"It refers to {count} bytes at {address}, but has {self.size}. "
@@ -61,7 +62,7 @@ class Structures:
             raise CorruptCheckpointError("It ends early.")
         return data
 
-    def block(self, address, count, signature=b""):
+    def block(self, address, count, signature=b"") -> Block:
         """Metadata; they count."""
         self.count()
         self.spend("metadata", count)
@@ -74,19 +75,19 @@ class Structures:
         block.take(len(signature))
         return block
 
-    def count(self, items=1):
+    def count(self, items=1) -> None:
         self.items -= items
         if self.items < 0:
             raise CorruptCheckpointError(f"It has more than {MAX_ITEMS} entries.")
 
-    def spend(self, budget, count):
+    def spend(self, budget, count) -> None:
         self.budgets[budget] -= count
         if self.budgets[budget] < 0:
             raise CorruptCheckpointError(
                 f"Its {budget} parts claim far more bytes than the file has; some repeat."
             )
 
-    def superblock(self):
+    def superblock(self) -> int:
         """The address of the root group."""
         head = self.block(0, 9, MAGIC)
         version = head.integer(1)
@@ -116,7 +117,7 @@ class Structures:
 
     # Object headers
 
-    def messages(self, address):
+    def messages(self, address) -> dict[int, list[bytes]]:
         """{type: [data]} of an object header."""
         if self.bytes_at(address, 4) == b"OHDR":
             pending, read = self.header_2(address)
@@ -142,14 +143,14 @@ class Structures:
                     by_kind.setdefault(kind, []).append(data)
         return by_kind
 
-    def continuation(self, block, read):
+    def continuation(self, block, read) -> tuple[int, int]:
         start, size = block.integer(), block.integer()
         if read is messages_1:
             return start, size
         self.block(start, 4, b"OCHK")
         return start + 4, size - 8  # without signature and checksum
 
-    def header_2(self, address):
+    def header_2(self, address) -> tuple[list[tuple[int, int]], Callable[[Block], Iterator]]:
         head = self.block(address, min(34, self.size - address), b"OHDR")
         version, flags = head.integer(1), head.integer(1)
         if version != 2:
@@ -161,7 +162,7 @@ class Structures:
 
     # Members of groups
 
-    def links(self, messages, name):
+    def links(self, messages, name) -> Iterator[tuple[str, int]]:
         """(name, address of the object header) of the members of a group."""
         for data in messages.get(SYMBOL_TABLE, []):
             block = Block(data)
@@ -176,7 +177,7 @@ class Structures:
             if heap != NOWHERE:
                 yield from sorted(link(block, name) for block in self.heap_objects(heap, index))
 
-    def symbols(self, tree, heap, name):
+    def symbols(self, tree, heap, name) -> Iterator[tuple[str, int]]:
         head = self.block(heap, 32, b"HEAP")
         head.take(4)
         size, _, start = (head.integer() for _ in range(3))
@@ -198,7 +199,7 @@ class Structures:
                     )
                 yield child, header
 
-    def tree_1(self, address, kind, key_size):
+    def tree_1(self, address, kind, key_size) -> Iterator[tuple[int, bytes]]:
         """(address, key before it) of the leaves' children, in order."""
         pending, seen = [(address, b"", None)], set()
         while pending:
@@ -220,7 +221,7 @@ class Structures:
 
     # Links and attributes outside of a header
 
-    def heap_objects(self, heap, index):
+    def heap_objects(self, heap, index) -> Iterator[Block]:
         """`Block`s of the objects of a fractal heap that a version-2 tree lists."""
         heap = _Heap(self, heap)
         for record in self.tree_2(index):
@@ -232,7 +233,7 @@ class Structures:
                 identifier = record.take(heap.id_size)
             yield heap.get(Block(identifier))
 
-    def tree_2(self, address):
+    def tree_2(self, address) -> Iterator[Block]:
         """A `Block` of the tree's type (1 byte) and the record, for each record."""
         head = self.block(address, 38, b"BTHD")
         _, kind, node_size, record_size, depth = struct.unpack("<BBIHH", head.take(10))
@@ -261,7 +262,7 @@ class Structures:
 
     # Texts
 
-    def heap_text(self, piece):
+    def heap_text(self, piece) -> bytes:
         length, address, index = struct.unpack("<IQI", piece)
         if length == 0:
             return b""
@@ -272,7 +273,7 @@ class Structures:
         self.spend("plain", length)
         return self.heaps[address][index][:length]
 
-    def heap(self, address):
+    def heap(self, address) -> dict[int, bytes]:
         head = self.block(address, 16, b"GCOL")
         head.take(4)
         block = self.block(address + 16, head.integer() - 16)

@@ -53,22 +53,22 @@ class Budget:
         self.tensors = MAX_TENSORS
         self.copies = self.views = 4 * size + FREE_BYTES
 
-    def opcode(self):
+    def opcode(self) -> None:
         self.opcodes -= 1
         if self.opcodes < 0:
             raise CorruptCheckpointError(f"A pickle has more than {MAX_OPCODES} instructions.")
 
-    def tensor(self):
+    def tensor(self) -> None:
         self.tensors -= 1
         if self.tensors < 0:
             raise CorruptCheckpointError(f"It holds more than {MAX_TENSORS} tensors.")
 
-    def copy(self, count):
+    def copy(self, count) -> None:
         self.copies -= count
         if self.copies < 0:
             raise CorruptCheckpointError("A pickle copies far more data than the file holds.")
 
-    def view(self, count):
+    def view(self, count) -> None:
         self.views -= count
         if self.views < 0:
             raise CorruptCheckpointError("The tensors claim far more items than the file holds.")

@@ -50,7 +50,7 @@ class Machine:
         self.memo = {}
         self.files = {}  # id of a nested file's bytes -> (bytes, storage)
 
-    def run(self):
+    def run(self) -> object:
         while True:
             self.budget.opcode()
             opcode = self.source.take(1)
@@ -60,24 +60,24 @@ class Machine:
                 raise CorruptCheckpointError(f"It is no pickle of data: byte {opcode!r}.")
             _OPCODES[opcode](self)
 
-    def push(self, value):
+    def push(self, value) -> None:
         self.stack.append(value)
 
-    def push_new(self, container):
+    def push_new(self, container) -> None:
         self.budget.copy(CONTAINER_BYTES)
         self.stack.append(container)
 
-    def pop(self):
+    def pop(self) -> object:
         if not self.stack or (self.marks and self.marks[-1] >= len(self.stack)):
             raise CorruptCheckpointError("A pickle takes more values than it made.")
         return self.stack.pop()
 
-    def top(self):
+    def top(self) -> object:
         value = self.pop()
         self.push(value)
         return value
 
-    def pop_mark(self):
+    def pop_mark(self) -> list:
         if not self.marks:
             raise CorruptCheckpointError("A pickle closes a group that it never opened.")
         start = self.marks.pop()
@@ -85,10 +85,10 @@ class Machine:
         del self.stack[start:]
         return items
 
-    def mark(self):
+    def mark(self) -> None:
         self.marks.append(len(self.stack))
 
-    def pop_or_mark(self):
+    def pop_or_mark(self) -> None:
         if self.marks and self.marks[-1] == len(self.stack):
             self.marks.pop()
         else:
@@ -96,61 +96,61 @@ class Machine:
 
     # Memo
 
-    def put(self, index):
+    def put(self, index) -> None:
         self.memo[index] = self.top()
 
-    def get(self, index):
+    def get(self, index) -> None:
         if index not in self.memo:
             raise CorruptCheckpointError("A pickle refers to a value that it never made.")
         self.push(self.memo[index])
 
     # Containers
 
-    def append(self, items):
+    def append(self, items) -> None:
         target = self.top()
         if not isinstance(target, list):
             raise CorruptCheckpointError("A pickle appends to something that is no list.")
         target.extend(items)
 
-    def add(self, items):
+    def add(self, items) -> None:
         add(self.top(), items)
 
-    def set_item(self):
+    def set_item(self) -> None:
         value, key = self.pop(), self.pop()
         fill(self.top(), [key, value])
 
-    def set_items(self):
+    def set_items(self) -> None:
         items = self.pop_mark()
         fill(self.top(), items)
 
-    def group(self, count):
+    def group(self, count) -> None:
         self.push_new(tuple([self.pop() for _ in range(count)][::-1]))
 
     # Text and numbers
 
-    def long(self, layout):
+    def long(self, layout) -> None:
         count = self.source.unpack(layout)
         if not 0 <= count <= MAX_INTEGER_BYTES:
             raise CorruptCheckpointError(f"A pickled integer claims {count} bytes.")
         self.push(int.from_bytes(self.source.take(count), "little", signed=True))
 
-    def index(self):
+    def index(self) -> int:
         return int(self.source.line()[:20])
 
-    def decimal(self):
+    def decimal(self) -> None:
         text = self.source.line()
         if len(text) > MAX_INTEGER_BYTES:
             raise CorruptCheckpointError(f"A pickled integer claims {len(text)} digits.")
         special = {b"00": False, b"01": True}  # protocol 0 has no other bool
         self.push(special[text] if text in special else int(text.rstrip(b"L")))
 
-    def fraction(self):
+    def fraction(self) -> None:
         text = self.source.line()
         if len(text) > MAX_DIGITS:
             raise CorruptCheckpointError(f"A pickled number claims {len(text)} digits.")
         self.push(float(text))
 
-    def quoted(self):
+    def quoted(self) -> None:
         text = self.source.line().strip()
         if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
             raise CorruptCheckpointError("A pickled string has no quotes.")
@@ -159,22 +159,22 @@ class Machine:
         # Python 2 str: one character per byte.
         self.push(text[1:-1].decode("unicode_escape"))
 
-    def bytes_of(self, layout, decode=bytes):
+    def bytes_of(self, layout, decode=bytes) -> None:
         self.push(decode(self.source.take(self.source.unpack(layout))))
 
     # Globals and objects
 
-    def global_lines(self):
+    def global_lines(self) -> None:
         module, name = (self.source.line().decode("utf-8") for _ in range(2))
         self.push(look_up(module, name))
 
-    def global_stack(self):
+    def global_stack(self) -> None:
         name, module = self.pop(), self.pop()
         if not isinstance(name, str) or not isinstance(module, str):
             raise CorruptCheckpointError("A pickle names a global by something that is no text.")
         self.push(look_up(module, name))
 
-    def charge(self, values):
+    def charge(self, values) -> None:
         self.budget.copy(CONTAINER_BYTES + cost(values))
         self.budget.copy(sum(cost(value) for value in values))
 
@@ -186,7 +186,7 @@ class Machine:
         self.charge(args)
         self.push(function.call(self, args))
 
-    def load_nested(self, content):
+    def load_nested(self, content) -> Storage:
         if self.run_nested is None or not isinstance(content, bytes):
             raise CorruptCheckpointError("A storage within a pickle is not made of bytes.")
         if id(content) not in self.files:
@@ -196,22 +196,22 @@ class Machine:
             self.files[id(content)] = content, tree
         return self.files[id(content)][1]
 
-    def reduce(self):
+    def reduce(self) -> None:
         args, function = self.pop(), self.pop()
         self.call(function, args)
 
-    def new_object_with_keywords(self):
+    def new_object_with_keywords(self) -> None:
         keywords = self.pop()
         if keywords != {}:
             raise CorruptCheckpointError("A pickle calls a function with keyword arguments.")
         self.reduce()
 
-    def instance(self):
+    def instance(self) -> None:
         self.global_lines()
         function = self.pop()
         self.call(function, tuple(self.pop_mark()))
 
-    def object_of_group(self):
+    def object_of_group(self) -> None:
         function, *args = self.pop_mark()
         self.call(function, tuple(args))
 
@@ -225,7 +225,7 @@ class Machine:
         elif not isinstance(target, (dict, Tensor)):
             raise CorruptCheckpointError("A pickle gives a state to something that has none.")
 
-    def extension(self):
+    def extension(self) -> NoReturn:
         raise UnsafeCheckpointError(
             "It names a global by a `copyreg` extension code, which no checkpoint needs. "
             "Nothing of it was run."

@@ -21,10 +21,10 @@ class Source:
         file.seek(0)
 
     @property
-    def left(self):
+    def left(self) -> int:
         return self.size - self.file.tell()
 
-    def take(self, count):
+    def take(self, count) -> bytes:
         data = self.file.read(count) if 0 <= count < 256 or 0 <= count <= self.left else b""
         if len(data) != count:
             raise CorruptCheckpointError(
@@ -33,7 +33,7 @@ class Source:
             )
         return data
 
-    def view(self, count):
+    def view(self, count) -> bytes | memoryview:
         """As `take`, but without a copy of what is in memory anyway."""
         if self.data is None or not 0 <= count <= self.left:
             return self.take(count)
@@ -41,11 +41,11 @@ class Source:
         self.file.seek(count, io.SEEK_CUR)
         return memoryview(self.data)[start : start + count]
 
-    def line(self):
+    def line(self) -> bytes:
         data = self.file.readline(MAX_LINE)
         if not data.endswith(b"\n"):
             raise CorruptCheckpointError("It ends early, within a line of a pickle.")
         return data[:-1]
 
-    def unpack(self, layout):
+    def unpack(self, layout) -> int | float:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]

@@ -77,7 +77,7 @@ class Tensor:
     stride: tuple  # items
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         return math.prod(self.size) * self.storage.dtype.itemsize
 
 

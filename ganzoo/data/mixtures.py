@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -90,7 +91,7 @@ class Mixture:
         """See `ganzoo.data.stream`; a mixture has no labels and no `epochs`."""
         return stream_points(self, batch_size, seed=seed, start=start, epochs=epochs, shard=shard)
 
-    def images(self, *, limit=None, data_dir=None, batch_size=64, labels=False):
+    def images(self, *, limit=None, data_dir=None, batch_size=64, labels=False) -> NoReturn:
         """Raises: ValueError: points are no images."""
         raise ValueError(
             f"A mixture has points, not images; use `mixture.sample(count)`. Received: {self!r}"

@@ -1,6 +1,7 @@
 """Style mixing, paths, arithmetic, truncation and noise: points of a latent space as tables."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 
@@ -78,7 +79,7 @@ class Path:
     images: np.ndarray
     points: np.ndarray
 
-    def save(self, file, *, fps=30, columns=None):
+    def save(self, file, *, fps=30, columns=None) -> pathlib.Path:
         """See `figures.save`."""
         return figures.save(file, self.images, fps=fps, columns=columns)
 

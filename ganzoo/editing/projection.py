@@ -68,7 +68,7 @@ class Projection:
         """Of `start`, in dB."""
         return _psnr(self.start, self.target)
 
-    def replaced(self, generator):
+    def replaced(self, generator) -> list[tuple[keras.Variable, np.ndarray]]:
         """Pairs for `Space.images`, so that `generator` makes images with this noise.
 
         Raises: EditingError: if the generator has no such noise.

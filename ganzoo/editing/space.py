@@ -75,7 +75,7 @@ class Space:
             raise EditingError(f"`batch_size` must be an int > 0. Received: {batch_size!r}")
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Of a point."""
         if self.name == "z":
             return (self.generator.latent_dim,)

@@ -372,7 +372,7 @@ class CGAN(LatentGAN):
             discriminator = CGANConvDiscriminator(image_size, width, **sizes)
         super().__init__(generator, discriminator, loss=loss, **kwargs)
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         def sgd():
             steps = 25_000  # 1.00004 ** 25_000 = e
             rate = keras.optimizers.schedules.ExponentialDecay(0.1, steps, 1.00004**-steps)

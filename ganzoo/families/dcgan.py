@@ -223,7 +223,7 @@ class DCGAN(LatentGAN):
             **kwargs,
         )
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         return {
             f"{player}_optimizer": keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8)
             for player in ("generator", "discriminator")

@@ -193,7 +193,7 @@ class LSGAN(LatentGAN):
             **kwargs,
         )
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         rate = 1e-3 if self.config["networks"] == "lsun" else 2e-4
         return {
             f"{player}_optimizer": keras.optimizers.Adam(rate, beta_1=0.5, epsilon=1e-8)

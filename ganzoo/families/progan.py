@@ -13,6 +13,7 @@ code (batch and layer normalisation, other minibatch statistics).
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ import tensorflow as tf
 from ganzoo import conditions
 from ganzoo.arguments import captured
 from ganzoo.ema import EMA
+from ganzoo.gan import Phase
 from ganzoo.generator import Generator, canvas
 from ganzoo.growing_gan import GrowingGAN, Growth
 from ganzoo.layers.equalized import EqualizedConv2D, EqualizedDense
@@ -231,7 +233,7 @@ class ProGANGenerator(Generator):
     def __call__(self, inputs, *args, **kwargs):
         return super().__call__(with_one_hot(inputs, self.num_classes), *args, **kwargs)
 
-    def generate(self, count=None, *, labels=None, **options):
+    def generate(self, count=None, *, labels=None, **options) -> np.ndarray:
         """Draws samples; see `Generator.generate`. Labels may also be float [count, num_classes].
 
         Returns: uint8 [count, image_size, image_size, channels].
@@ -245,7 +247,7 @@ class ProGANGenerator(Generator):
             return np.asarray(labels)
         return super()._check_labels(labels, count)
 
-    def forward(self, inputs, **options):
+    def forward(self, inputs, **options) -> tf.Tensor:
         if options:
             return super().forward(inputs, **options)
         return self.trunk.compiled(self._at_stage)(inputs)
@@ -309,7 +311,7 @@ class ProGANDiscriminator(keras.Model):
         return self.get_layer("trunk")
 
     @staticmethod
-    def split(outputs):
+    def split(outputs) -> tf.Tensor | list[tf.Tensor]:
         """Scores [N, 1], or a list of them and of the classes' logits."""
         return [outputs[:, :1], outputs[:, 1:]] if outputs.shape[1] > 1 else outputs
 
@@ -398,7 +400,7 @@ class ProGAN(GrowingGAN):
         self.drift = drift
         self.class_weight = class_weight
 
-    def phases(self):
+    def phases(self) -> list[Phase]:
         more = ("classes",) if self.generator.num_classes else ()
         discriminator, generator = super().phases()
         return [
@@ -406,23 +408,23 @@ class ProGAN(GrowingGAN):
             dataclasses.replace(generator, terms=(*generator.terms, *more)),
         ]
 
-    def fakes(self, batch, tag):
+    def fakes(self, batch, tag) -> tuple[tf.Tensor, tf.Tensor | None]:
         latents, label = self.latents(batch, tag), self.one_hot(batch)
         level, fading = self.stage
         fake = self.generator.trunk(latents, label, level=level, fading=fading)
         return fake, batch.get("label")
 
-    def judge(self, images, tag):
+    def judge(self, images, tag) -> list[tf.Tensor]:
         """[scores [B, 1], logits of the classes [B, num_classes]] of images of the stage's side."""
         level, fading = self.stage
         images = self.augmented(images, tag)
         outputs = self.discriminator.trunk(images, level=level, fading=fading)
         return [outputs[:, :1], outputs[:, 1:]]
 
-    def critic(self, batch, label=None, *, tag="critic"):
+    def critic(self, batch, label=None, *, tag="critic") -> Callable[[tf.Tensor], tf.Tensor]:
         return lambda images: self.judge(images, tag)[0]
 
-    def discriminator_losses(self, batch):
+    def discriminator_losses(self, batch) -> dict[str, tf.Tensor]:
         """`adversarial`, `gradient_penalty`, `drift` and `classes`."""
         real = batch["real"]
         fake = tf.stop_gradient(self.fakes_for(batch, "discriminator")[0])
@@ -439,7 +441,7 @@ class ProGAN(GrowingGAN):
             losses["classes"] += self.class_loss(batch, fake_classes)
         return losses
 
-    def generator_losses(self, batch):
+    def generator_losses(self, batch) -> dict[str, tf.Tensor]:
         """`adversarial` and `classes`."""
         fake, _ = self.fakes_for(batch, "generator")
         scores, classes = self.judge(fake, "generator")
@@ -448,7 +450,7 @@ class ProGAN(GrowingGAN):
             losses["classes"] = self.class_loss(batch, classes)
         return losses
 
-    def class_loss(self, batch, logits):
+    def class_loss(self, batch, logits) -> tf.Tensor:
         """Weighted mean cross-entropy of the batch's labels."""
         label = self.one_hot(batch)
         return self.class_weight * tf.reduce_mean(

@@ -13,7 +13,10 @@ defaults: `epilogue` and `first` give their networks; lazy regularisation and pa
 configurations C and D of StyleGAN2's paper are trained with.
 """
 
+from collections.abc import Callable
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ganzoo import conditions
@@ -274,15 +277,15 @@ class StyleGANGenerator(MappedGenerator):
         """The layer that grows."""
         return self.get_layer("synthesis")
 
-    def synthesis(self, ws, noise="const", seed=0):
+    def synthesis(self, ws, noise="const", seed=0) -> tf.Tensor:
         return self.trunk(self.check_ws(ws), noise=check_noise(noise), seed=seed_pair(seed))
 
-    def images_of(self, ws, latents, *, noise, noise_seed, level, fading):
+    def images_of(self, ws, latents, *, noise, noise_seed, level, fading) -> tf.Tensor:
         seeds = sample_seeds(latents, noise_seed)
         image = self.trunk(ws, noise=noise, seed=seeds, level=level, fading=fading)
         return upscale(image, 2**level)
 
-    def generate(self, count=None, *, seed=0, **options):
+    def generate(self, count=None, *, seed=0, **options) -> np.ndarray:
         """See `MappedGenerator.generate`; `noise="random"` is drawn from `seed` and the sample's
         latents.
         """
@@ -290,7 +293,7 @@ class StyleGANGenerator(MappedGenerator):
             options["noise_seed"] = seed
         return super().generate(count, seed=seed, **options)
 
-    def forward(self, inputs, *, noise="const", noise_seed=0, **options):
+    def forward(self, inputs, *, noise="const", noise_seed=0, **options) -> tf.Tensor:
         level, fading = self.trunk.stage()
         return super().forward(
             inputs, noise=check_noise(noise), noise_seed=tf.constant(noise_seed, "int64"),
@@ -359,7 +362,7 @@ class StyleGANDiscriminator(keras.Model):
         return self.get_layer("trunk")
 
     @staticmethod
-    def select(outputs, label):
+    def select(outputs, label) -> tf.Tensor:
         """The outputs [N, num_classes] of the labels: [N, 1]."""
         return keras.ops.sum(outputs * label, 1, keepdims=True)
 
@@ -448,14 +451,14 @@ class StyleGAN(GrowingGAN):
         )
         self.style_mixing = style_mixing
 
-    def fakes(self, batch, tag):
+    def fakes(self, batch, tag) -> tuple[tf.Tensor, tf.Tensor | None]:
         level, fading = self.stage
         ws = self.mixed_styles(self.latents(batch, tag), self.one_hot(batch), tag)
         noise = {"noise": "random", "seed": self.seed_for(f"{tag}/noise")}
         fake = self.generator.trunk(ws, **noise, level=level, fading=fading)
         return fake, batch.get("label")
 
-    def mixed_styles(self, z, label, tag):
+    def mixed_styles(self, z, label, tag) -> tf.Tensor:
         """Styles [B, num_ws, style_dim] of latents and, behind a random layer, of others.
 
         Moves the average style. Layers that the level leaves out do not count.
@@ -471,7 +474,7 @@ class StyleGAN(GrowingGAN):
         behind = mixes & (tf.range(self.generator.num_ws) >= first)
         return tf.where(behind[:, tf.newaxis], self.generator.styles(other, label), ws)
 
-    def critic(self, batch, label=None, *, tag="critic"):
+    def critic(self, batch, label=None, *, tag="critic") -> Callable[[tf.Tensor], tf.Tensor]:
         level, fading = self.stage
         label = self.one_hot(batch if label is None else {"label": label})
 

@@ -12,6 +12,7 @@ Left out: configurations A to D of the first paper: their networks are in `style
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ganzoo import conditions
@@ -252,15 +253,15 @@ class StyleGAN2Generator(MappedGenerator):
         self.image_size, self.channels = side, channels
         self.window = window
 
-    def synthesis(self, ws, noise="const", seed=0):
+    def synthesis(self, ws, noise="const", seed=0) -> tf.Tensor:
         ws = self.check_ws(ws)
         return self.get_layer("synthesis")(ws, noise=check_noise(noise), seed=seed_pair(seed))
 
-    def images_of(self, ws, latents, *, noise, noise_seed):
+    def images_of(self, ws, latents, *, noise, noise_seed) -> tf.Tensor:
         seeds = sample_seeds(latents, noise_seed)
         return self.get_layer("synthesis")(ws, noise=noise, seed=seeds)
 
-    def generate(self, count=None, *, seed=0, **options):
+    def generate(self, count=None, *, seed=0, **options) -> np.ndarray:
         """See `MappedGenerator.generate`; `noise="random"` is drawn from `seed` and the sample's
         latents.
         """
@@ -268,7 +269,7 @@ class StyleGAN2Generator(MappedGenerator):
             options["noise_seed"] = seed
         return super().generate(count, seed=seed, **options)
 
-    def forward(self, inputs, *, noise="const", noise_seed=0, **options):
+    def forward(self, inputs, *, noise="const", noise_seed=0, **options) -> tf.Tensor:
         seed = tf.constant(noise_seed, "int64")
         return super().forward(inputs, noise=check_noise(noise), noise_seed=seed, **options)
 
@@ -359,7 +360,7 @@ class StyleGAN2(LatentGAN):
 
     # --- the step
 
-    def phases(self):
+    def phases(self) -> list[Phase]:
         *others, generator = super().phases()
         if not self.path_length.weight:
             return [*others, generator]
@@ -373,12 +374,12 @@ class StyleGAN2(LatentGAN):
         )
         return [*others, lengths, generator]
 
-    def fakes(self, batch, tag):
+    def fakes(self, batch, tag) -> tuple[tf.Tensor, tf.Tensor | None]:
         label = batch.get("label")
         ws = self.mixed_styles(self.latents(batch, tag), label, tag)
         return self.generator.synthesis(ws, "random", self.seed_for(f"{tag}/noise")), label
 
-    def mixed_styles(self, z, label, tag):
+    def mixed_styles(self, z, label, tag) -> tf.Tensor:
         """Styles [B, num_ws, style_dim] of latents and, behind a random layer, of others.
 
         Moves the average style.
@@ -394,7 +395,7 @@ class StyleGAN2(LatentGAN):
         behind = mixes & (tf.range(layers) >= first)
         return tf.where(behind[:, tf.newaxis], self.generator.styles(other, label), ws)
 
-    def path_length_losses(self, batch):
+    def path_length_losses(self, batch) -> dict[str, tf.Tensor]:
         """`penalty`, times its interval, for a part of the batch."""
         penalty, tag = self.path_length, self.path_length.name
         z = penalty.share(self.latents(batch, tag))
@@ -407,7 +408,7 @@ class StyleGAN2(LatentGAN):
         )
         return {"penalty": value * penalty.interval}
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         lazy = {
             "generator": self.path_length.interval if self.path_length.weight else 1,
             "discriminator": self.penalties[0].interval,

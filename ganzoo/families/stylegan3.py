@@ -10,6 +10,8 @@ The discriminator is StyleGAN2's.
 Left out: style mixing and path length regularisation, which the paper drops.
 """
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -88,7 +90,7 @@ class AliasFreeSynthesis(keras.layers.Layer):
         ]
 
     @property
-    def num_ws(self):
+    def num_ws(self) -> int:
         """Styles that an image takes: one for the input, one for each layer."""
         return len(self.bands) + 1
 
@@ -182,7 +184,7 @@ class StyleGAN3Generator(MappedGenerator):
         self.image_size, self.channels = side, channels
         self.window = window
 
-    def synthesis(self, ws, noise="const", seed=0, transform=None):
+    def synthesis(self, ws, noise="const", seed=0, transform=None) -> tf.Tensor:
         """See `StyleGenerator.synthesis`. There is no noise: all of its kinds give one image.
 
         Args:
@@ -196,14 +198,14 @@ class StyleGAN3Generator(MappedGenerator):
         check_noise(noise)
         return self.get_layer("synthesis")(ws, transform=_check_transform(transform))
 
-    def images_of(self, ws, latents, *, transform):
+    def images_of(self, ws, latents, *, transform) -> tf.Tensor:
         return self.get_layer("synthesis")(ws, transform=transform)
 
-    def forward(self, inputs, *, noise="const", transform=None, **options):
+    def forward(self, inputs, *, noise="const", transform=None, **options) -> tf.Tensor:
         check_noise(noise)
         return super().forward(inputs, transform=_check_transform(transform), **options)
 
-    def sample(self, latents, label, averages):
+    def sample(self, latents, label, averages) -> tf.Tensor:
         """Images of a training step.
 
         Args: averages: `"move"` (running averages take in this batch first) or `"keep"`.
@@ -351,13 +353,13 @@ class StyleGAN3(LatentGAN):
         )
         self.blur_sigma, self.blur_fade_images = blur_sigma, blur_fade_images
 
-    def fakes(self, batch, tag):
+    def fakes(self, batch, tag) -> tuple[tf.Tensor, tf.Tensor | None]:
         label = batch.get("label")
         # once in a step, where the discriminator learns, as in the official code
         averages = "keep" if tag == "generator" else "move"
         return self.generator.sample(self.latents(batch, tag), label, averages), label
 
-    def critic(self, batch, label=None, *, tag="critic"):
+    def critic(self, batch, label=None, *, tag="critic") -> Callable[[tf.Tensor], tf.Tensor]:
         logits = super().critic(batch, label, tag=tag)
         if not self.blur_sigma:
             return logits
@@ -365,7 +367,7 @@ class StyleGAN3(LatentGAN):
         sigma = self.blur_sigma * tf.maximum(1.0 - seen / self.blur_fade_images, 0.0)
         return lambda images: logits(blur(images, sigma, self.blur_sigma))
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         share = self.config["r1_interval"] / (self.config["r1_interval"] + 1)
         return {
             "generator_optimizer": keras.optimizers.Adam(

@@ -75,7 +75,7 @@ class VanillaGANGenerator(Generator):
         self.latent_dim, self.prior = latent_dim, prior
         self.points = len(shape) == 1
 
-    def finish(self, images):
+    def finish(self, images) -> np.ndarray:
         return images if self.points else super().finish(images)
 
 
@@ -173,7 +173,7 @@ class VanillaGAN(LatentGAN):
             **kwargs,
         )
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         def sgd(rate):
             steps = 250_000  # 1.000004 ** 250_000 = e
             rate = keras.optimizers.schedules.ExponentialDecay(rate, steps, 1.000004**-steps)

@@ -60,7 +60,7 @@ class WarmUpPhase(Phase):
                 )
 
     @property
-    def lazy(self):
+    def lazy(self) -> bool:
         return True
 
     def first_step(self, iteration: int) -> int:
@@ -72,7 +72,7 @@ class WarmUpPhase(Phase):
             early + regular
         )
 
-    def due(self, step):
+    def due(self, step) -> bool:
         run = bisect.bisect_left(range(step + 2), step + 1, key=self.first_step)
         return self.first_step(run) == step + 1
 
@@ -230,11 +230,11 @@ class WGAN(LatentGAN):
             **kwargs,
         )
 
-    def generator_phase(self, **arguments):
+    def generator_phase(self, **arguments) -> WarmUpPhase:
         names = ("critic_steps", "warmup_steps", "warmup_iterations", "warmup_every")
         return WarmUpPhase(**{name: self.config[name] for name in names}, **arguments)
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         # PyTorch adds 1e-8 to the square root, Keras epsilon to its square
         return {
             f"{player}_optimizer": keras.optimizers.RMSprop(5e-5, rho=0.99, epsilon=1e-16)

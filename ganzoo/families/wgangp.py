@@ -363,7 +363,7 @@ class WGANGP(LatentGAN):
             **kwargs,
         )
 
-    def default_optimizers(self):
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         networks, image_size = self.config["networks"], self.config["image_size"]
         if networks == "dcgan":
             rate, beta_1 = 1e-4, 0.5 if image_size < 64 else 0.0

@@ -30,24 +30,24 @@ class File:
     quiet: bool = False  # about a hash that is not published
 
     @property
-    def path(self):
+    def path(self) -> pathlib.Path:
         return self.folder / self.filename
 
     @property
-    def partial(self):
+    def partial(self) -> pathlib.Path:
         return self.folder / f"{self.filename}{PARTIAL}"
 
     @property
-    def title(self):
+    def title(self) -> str:
         return self.name or self.filename
 
     @property
-    def forget(self):
+    def forget(self) -> str:
         """The command that takes it out of the cache."""
         repo = "/".join(self.source.removeprefix("hf://").partition("@")[0].split("/")[:2])
         return f"`ganzoo cache rm {repo if self.kind == 'hf' else self.folder.name}`"
 
-    def check(self, path, digest, hint):
+    def check(self, path, digest, hint) -> None:
         """Compares length and sha256 with what is expected.
 
         Raises: HashError: with what the first bytes look like.

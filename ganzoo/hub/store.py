@@ -82,10 +82,10 @@ class Arrays(collections.abc.Mapping):
     def __len__(self):
         return len(self._places)
 
-    def shape(self, key):
+    def shape(self, key) -> tuple[int, ...]:
         return self._places[key][1]
 
-    def of(self, network):
+    def of(self, network) -> "Arrays":
         """Those of one network."""
         chosen = {k: place for k, place in self._places.items() if k.startswith(f"{network}/")}
         return Arrays(self.path, chosen)
@@ -157,7 +157,7 @@ def networks_of(arrays) -> list[str]:
 class InMemory(dict):
     """`Arrays` that are NumPy arrays."""
 
-    def shape(self, key):
+    def shape(self, key) -> tuple[int, ...]:
         return self[key].shape
 
 

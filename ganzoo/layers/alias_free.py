@@ -289,7 +289,7 @@ class FourierFeatures(keras.layers.Layer):
         waves = tf.sin(2 * np.pi * turns) * amplitudes[:, tf.newaxis, tf.newaxis]
         return tf.matmul(waves, self.kernel.value / self.channels**0.5)
 
-    def waves(self, style, transform=None):
+    def waves(self, style, transform=None) -> tuple[tf.Tensor, tf.Tensor]:
         """Frequencies float32 [B, channels, 2] and phases [B, channels] after the transforms."""
         motion = tf.cast(self.affine(style), "float32")
         motion = motion / tf.norm(motion[:, :2], axis=1, keepdims=True)

@@ -90,17 +90,17 @@ class Growing(keras.layers.Layer):
         self.top = len(self.sides) - 1 if structure == "growing" else 0
         self._functions = {}
 
-    def add_lod(self):
+    def add_lod(self) -> None:
         """Makes `lod`."""
         self.lod = self.add_weight(
             (), "zeros", trainable=False, aggregation="mean", autocast=False, name="lod"
         )
 
-    def has_image(self, side):
+    def has_image(self, side) -> bool:
         """Whether the block of this side has an image."""
         return side * 2**self.top >= self.image_size
 
-    def share(self):
+    def share(self) -> tf.Tensor:
         """Fraction of `lod`: how much of the next smaller level is mixed in, in [0, 1)."""
         lod = self._legal_lod()
         return lod - tf.floor(lod)
@@ -108,12 +108,12 @@ class Growing(keras.layers.Layer):
     def _legal_lod(self):
         return tf.clip_by_value(self.lod.value, 0.0, float(self.top))
 
-    def stage(self):
+    def stage(self) -> tuple[int, bool]:
         """(level, whether the next smaller one is mixed in) of the stored `lod`, on the host."""
         lod = min(max(float(self.lod.numpy()), 0.0), float(self.top))
         return int(lod), lod > int(lod)
 
-    def compiled(self, function):
+    def compiled(self, function) -> Callable:
         """`function`, which takes `level` and `fading`, compiled for the stored `lod`."""
         level, fading = self.stage()
         if (level, fading) not in self._functions:
@@ -121,14 +121,14 @@ class Growing(keras.layers.Layer):
             self._functions[level, fading] = tf.function(at_level, autograph=False)
         return self._functions[level, fading]
 
-    def at_stored_level(self, run):
+    def at_stored_level(self, run) -> tf.Tensor:
         """`run(level)`, of which only one is computed; their results have one shape."""
         if not self.top:
             return run(0)
         level = tf.cast(tf.floor(self._legal_lod()), "int32")
         return tf.switch_case(level, [functools.partial(run, k) for k in range(self.top + 1)])
 
-    def idle(self, level, fading):
+    def idle(self, level, fading) -> list[keras.layers.Layer]:
         """Layers that a level leaves out."""
         last = len(self.blocks) - 1 - level
         used = {last, last - 1} if fading else {last}
@@ -139,7 +139,7 @@ class Growing(keras.layers.Layer):
 class GrowingSynthesis(Growing):
     """A generator's blocks; a subclass says what `step` to take through them."""
 
-    def image(self, level, fading, step, rgb=None):
+    def image(self, level, fading, step, rgb=None) -> tf.Tensor:
         """The image of a level.
 
         Args:
@@ -216,7 +216,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.conv0.build(shape)
         self.conv1.build((*shape[:3], self.conv0.filters))
 
-    def enter(self, image):
+    def enter(self, image) -> tf.Tensor:
         """Maps of an image."""
         return self.act(self.rgb(image))
 
@@ -260,7 +260,7 @@ class DiscriminatorEnd(keras.layers.Layer):
         self.fc.build((None, shape[1] * shape[2] * depth))
         self.out.build((None, self.fc.units))
 
-    def enter(self, image):
+    def enter(self, image) -> tf.Tensor:
         """Maps of an image."""
         return self.act(self.rgb(image))
 

@@ -125,7 +125,7 @@ class ResampledBlock(keras.layers.Layer):
         self.conv0.build(shape)
         self.conv1.build((*shape[:3], self.conv0.filters))
 
-    def enter(self, image):
+    def enter(self, image) -> tf.Tensor:
         """Maps of an image."""
         return self.rgb(image)
 
@@ -154,7 +154,7 @@ class ResampledEnd(DiscriminatorEpilogue):
         if self.rgb is not None:
             self.rgb.build((None, None, None, channels))
 
-    def enter(self, image):
+    def enter(self, image) -> tf.Tensor:
         """Maps of an image."""
         return self.rgb(image)
 

@@ -25,7 +25,7 @@ class Spool:
         self._row = None  # an empty array of the rows' shape and dtype
         self._count = 0
 
-    def append(self, rows):
+    def append(self, rows) -> None:
         """Adds rows [B, ...]."""
         rows = np.ascontiguousarray(rows)
         if self._row is None:
@@ -42,15 +42,15 @@ class Spool:
         return self._count
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         return (self._count, *self._row.shape[1:])
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return self._row.ndim
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         return self._row.dtype
 
     def __getitem__(self, rows):
@@ -67,7 +67,7 @@ class Spool:
     def __array__(self, dtype=None, copy=None):
         return self._read(0, self._count).astype(dtype or self.dtype, copy=False)
 
-    def mean(self, axis=0, dtype=np.float64, out=None):
+    def mean(self, axis=0, dtype=np.float64, out=None) -> np.ndarray:
         """The mean row; `axis` is 0."""
         total = np.zeros(self.shape[1:], dtype)
         for start in range(0, self._count, TILE_ROWS):

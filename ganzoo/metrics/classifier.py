@@ -66,7 +66,7 @@ class Classifier(keras.Model):
             "widths": tuple(widths),
         }
 
-    def logits_only(self):
+    def logits_only(self) -> keras.Model:
         """The same network without its features, for training and for classifying."""
         return keras.Model(self.inputs, self.outputs[1])
 
@@ -100,7 +100,7 @@ class ClassifierExtractor:
         shape = (None, sizes["image_size"], sizes["image_size"], sizes["channels"])
         self._run = tf.function(self.forward, input_signature=[tf.TensorSpec(shape, tf.uint8)])
 
-    def forward(self, images):
+    def forward(self, images) -> tuple[tf.Tensor, tf.Tensor]:
         """(features, logits) as tensors, for use in a graph or in `strategy.run`."""
         return self.network(tf.cast(images, "float32"), training=False)
 

@@ -184,7 +184,7 @@ class InceptionExtractor:
         self.network = select(network, (layer, "logits_unbiased")[: 1 + (self.classes > 0)])
         self._compiled = {}  # size of images -> function
 
-    def forward(self, images):
+    def forward(self, images) -> tuple[tf.Tensor, tf.Tensor]:
         """(features, logits) as tensors, for use in a graph or in `strategy.run`.
 
         Args: images: uint8 tensor [B, H, W, 1 or 3] of known H and W. Gray becomes three equal
@@ -283,7 +283,7 @@ class Similarity:
         self.name = f"lpips-{network.backbone}"
         self._compiled = {}  # sizes of images -> function
 
-    def forward(self, first, second):
+    def forward(self, first, second) -> tf.Tensor:
         """Distances as a tensor, for use in a graph; differentiable in both.
 
         Args: first, second: float32 tensors [B, H, W, 3] in [0, 255].

@@ -15,6 +15,7 @@ is measured against many images is computed once.
 """
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of ImageNet, for [-1, 1]
@@ -61,7 +62,7 @@ class LPIPS(keras.Model):
     def call(self, first, second):
         return sum(self.layer_distances(first, second))
 
-    def layer_distances(self, first, second):
+    def layer_distances(self, first, second) -> list[tf.Tensor]:
         """Each layer's share of the distance: list of float32 [B]."""
         if first.shape[1:] != second.shape[1:]:
             raise ValueError(
@@ -73,7 +74,7 @@ class LPIPS(keras.Model):
             for a, b in zip(self._vectors(first), self._vectors(second))
         ]
 
-    def embedding(self, images):
+    def embedding(self, images) -> tf.Tensor:
         """Vectors whose squared distances are LPIPS: float32 [B, sum_k H_k * W_k * C_k]."""
         return ops.concatenate(self._vectors(images), axis=1)
 

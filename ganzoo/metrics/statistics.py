@@ -184,7 +184,7 @@ class Statistics:
         """The most that the covariance can have: D, or N - 1 if that is less."""
         return self.dimension if self.count is None else min(self.dimension, self.count - 1)
 
-    def check_alike(self, other):
+    def check_alike(self, other) -> None:
         """Raises UnlikeStatisticsError unless one network, resizer and quantisation made both.
 
         Statistics without a key compare with others without a key only: then the caller vouches.
@@ -273,7 +273,7 @@ class StreamingStatistics:
         """D."""
         return len(self._mean)
 
-    def update(self, features):
+    def update(self, features) -> None:
         """Adds samples.
 
         Args: features: array [N, D]; N may be 0.
@@ -290,7 +290,7 @@ class StreamingStatistics:
             if self._filled == BLOCK_ROWS:
                 self._flush()
 
-    def merge(self, other):
+    def merge(self, other) -> None:
         """Adds the samples of another stream, as those of another replica; `other` is kept.
 
         Raises: UnlikeStatisticsError: another number of dimensions.
