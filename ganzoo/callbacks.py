@@ -2,6 +2,7 @@
 stop at the first NaN.
 """
 
+import dataclasses
 import math
 import pathlib
 
@@ -196,13 +197,19 @@ class EvaluateEvery(keras.callbacks.Callback):
         if of_generator and not self._points:
             check_latents(of_generator, self.model.published, self.extractor)
         step, path = int(self.model.step.numpy()), self.folder / "records.json"
-        before = records.load(path) if path.is_file() else []
+        before = [self._renewed(r) for r in records.load(path)] if path.is_file() else []
         self._records = [record for record in before if _step_of(record) <= step]
         self._last = int(self.model.images_seen.numpy())
         self._best = None
         for record in self._of_deciding():
             if records.is_better(record, self._best):
                 self._best = record
+
+    def _renewed(self, record):
+        """A record of this run; older ones called a folder by its last name only."""
+        if record.step is not None or record.data is None:
+            return record
+        return dataclasses.replace(record, data=self.about.get("data", record.data))
 
     def _of_deciding(self):
         """Records of the metric that decides, whatever the feature network."""

@@ -167,6 +167,21 @@ def test_a_resumed_training_goes_on_with_the_best(tmp_path):
     assert watcher._best.value == min(r.value for r in found if r.metric == "fid-mean")
 
 
+def test_older_records_call_a_folder_by_its_last_name(tmp_path):
+    """They are of this run, and go on being compared with its new ones."""
+    gan = conditional()
+    fit(gan, watch(tmp_path, data="train size=8"), epochs=1)
+    older = [
+        dataclasses.replace(record, model=f"step {record.step}", step=None)
+        for record in records.load(tmp_path / "records.json")
+    ]
+    records.save(tmp_path / "records.json", older)
+    fit(gan, watch(tmp_path, data="/photographs/train size=8"), epochs=1)
+    measured = records.load(tmp_path / "records.json")
+    assert {record.data for record in measured} == {"/photographs/train size=8"}
+    assert len(measured) == 4
+
+
 def test_older_records_say_their_step_in_the_name(tmp_path):
     gan = conditional()
     fit(gan, watch(tmp_path), epochs=2)
