@@ -197,13 +197,25 @@ class GAN(keras.Model):
         own names, each average by its source's with `_ema`.
         """
         sides = self.players()
-        networks = {n.name: n for player in reversed(PLAYERS) for n in sides[player]}
+        owned = [network for player in reversed(PLAYERS) for network in sides[player]]
+        networks = {network.name: network for network in owned}
+        if len(networks) < len(owned):
+            raise ValueError(
+                "Networks need names of their own, since weights are stored under them; give "
+                f"`name=`. Received: {[network.name for network in owned]}"
+            )
         return networks | {f"{source.name}_ema": average for average, source in self.averaged()}
 
     def generators(self) -> dict[str, keras.Model]:
         """The networks that can be loaded alone, by name; the first is `published`."""
         named = self.networks().items()
-        return {name: network for name, network in named if network is self.published}
+        networks = {name: network for name, network in named if network is self.published}
+        if not networks:
+            raise ValueError(
+                f"`published` of {type(self).__name__} must be one of its `networks()`, "
+                f"{list(self.networks())}. Received: {self.published.name!r}"
+            )
+        return networks
 
     def count(self, batch: Batch) -> tf.Tensor:
         """int32 scalar: examples in a batch, the first dimension of its first tensor."""

@@ -392,8 +392,8 @@ def split(data) -> tuple[np.ndarray | tf.Tensor, np.ndarray | tf.Tensor | None]:
 def check_images(images, shape) -> None:
     """Raises `ValueError` unless `images` is a batch of `shape` as uint8 or as floats in [-1, 1].
 
-    Floats that never go below 0 are taken for [0, 1] data and refused as well, except for points
-    (rank 2).
+    Floats that never go below 0 are taken for [0, 1] data and refused as well. Points and series
+    (ranks 2 and 3) may have any range.
     """
     images = np.asarray(images)
     if images.ndim != len(shape) + 1 or any(
@@ -403,7 +403,7 @@ def check_images(images, shape) -> None:
             f"Training needs batches of shape {(None, *shape)}; see `ganzoo.data.Dataset` for "
             f"crop, resize and channels. Received: shape {images.shape}"
         )
-    if images.dtype == np.uint8 or images.ndim == 2:
+    if images.dtype == np.uint8 or images.ndim < 4:  # points, series
         return
     low, high = float(images.min()), float(images.max())
     if not (-1.001 <= low and high <= 1.001) or (low >= 0 and high > 0 and len(images) > 1):

@@ -21,6 +21,7 @@ import yaml
 import ganzoo
 from ganzoo import measure, training
 from ganzoo import recipe as recipes
+from ganzoo.arguments import captured
 from ganzoo.data import Dataset
 from ganzoo.errors import DatasetKindError, UnknownFamilyError
 
@@ -199,3 +200,76 @@ def test_encoder_and_captions_do_what_they_are_for(pictures):
 
 def test_an_unknown_family_is_a_weights_error():
     assert issubclass(UnknownFamilyError, ganzoo.errors.WeightsError)
+
+
+# --- shapes that nobody named
+
+
+@keras.saving.register_keras_serializable(package="own")
+class SeriesGenerator(ganzoo.Generator):
+    def __init__(self, length=12, latent_dim=3, name="generator"):
+        with keras.name_scope(name):
+            z = keras.Input((latent_dim,), name="z")
+            x = keras.layers.Dense(length * 2, dtype="float32", name="values")(z)
+            x = keras.layers.Reshape((length, 2), dtype="float32", name="series")(x)
+        super().__init__(z, x, name=name)
+        self.length, self.latent_dim = length, latent_dim
+
+    def get_config(self):
+        return {"length": self.length, "latent_dim": self.latent_dim, "name": self.name}
+
+    def finish(self, images):
+        return images
+
+
+@keras.saving.register_keras_serializable(package="own")
+@captured
+class Series(ganzoo.LatentGAN):
+    """Two measured values over time, of any range."""
+
+    kinds = ("series",)
+
+    def __init__(self, length=12, latent_dim=3, **kwargs):
+        judge = keras.Sequential(
+            [
+                keras.Input((length, 2), name="series"),
+                keras.layers.Flatten(name="flat"),
+                keras.layers.Dense(1, dtype="float32", name="logits"),
+            ],
+            name="discriminator",
+        )
+        generator = SeriesGenerator(length, latent_dim)
+        super().__init__(generator, judge, loss="wasserstein", **kwargs)
+
+    def default_optimizers(self):
+        adam = keras.optimizers.Adam
+        return {"generator_optimizer": adam(1e-3), "discriminator_optimizer": adam(1e-3)}
+
+
+def test_a_family_of_another_shape(pictures):
+    gan = Series(length=9, ema=ganzoo.EMA(0.9))
+    gan.compile()
+    series = 50 + 9 * np.random.RandomState(0).randn(16, 9, 2).astype("float32")
+    gan.fit({"image": series}, batch_size=4, epochs=1, verbose=0)
+    assert gan.purpose == "draws samples of 9 x 2 numbers"
+    gan.save_pretrained("mine")
+    again = ganzoo.load("mine")
+    np.testing.assert_array_equal(again.generate(3, seed=2), gan.generate(3, seed=2))
+    assert again.generate(3).dtype == np.float32 and again.preview(6, 3, 0).shape[0] == 6
+    assert ganzoo.load_generator("mine").name == "generator_ema"
+    assert ganzoo.load_generator("mine", network="generator").name.startswith("generator")
+    with pytest.raises(ganzoo.errors.MetricError, match="uint8"):
+        measure.measure("mine", metrics=["ms-ssim"], count=8)
+
+
+def test_two_networks_of_one_name_are_refused():
+    class Twins(Series):
+        def networks(self):
+            return ganzoo.GAN.networks(self)
+
+        def players(self):
+            twin = SeriesGenerator()
+            return {"generator": [self.generator, twin], "discriminator": [self.discriminator]}
+
+    with pytest.raises(ValueError, match="names of their own.*'generator', 'generator'"):
+        Twins().networks()
