@@ -1,10 +1,58 @@
-"""Strided convolutions that halve or double the side, as in PyTorch, and DCGAN's stacks."""
+"""A convolution that is as quick for one image; convolutions that halve or double the side, as in
+PyTorch, and DCGAN's stacks.
+"""
 
 import keras
 import tensorflow as tf
 
 NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
 FEW = 8  # output maps up to which `Conv2DTranspose` computes all four phases at once
+
+
+def conv2d(x, kernel, step=1, padding="SAME"):
+    """`tf.nn.conv2d`; a single image is computed as a volume of depth one, to the same numbers.
+
+    For a batch of one TensorFlow 2.21 hands oneDNN the kernel in TensorFlow's own layout, for which
+    there is no quick code without AVX-512: 128 maps of 256 x 256 pixels take 602 ms, here 108.
+
+    Args:
+        x: float [N, H, W, C].
+        kernel: float [h, w, C, F].
+        step: int > 0. Stride. Defaults to 1.
+        padding: `"SAME"`, `"VALID"` or borders, as for `tf.nn.conv2d`. Defaults to `"SAME"`.
+
+    Returns: float [N, H', W', F], differentiable any number of times.
+    """
+    if x.shape[0] != 1 or kernel.shape[:2] == (1, 1) or _has_accelerator():
+        return tf.nn.conv2d(x, kernel, step, padding)
+    if not isinstance(padding, str):
+        x, padding = tf.pad(x, padding), "VALID"
+    return _volume(x, kernel, step, padding)
+
+
+def _has_accelerator():
+    return any(device.device_type != "CPU" for device in tf.config.list_physical_devices())
+
+
+def _volume(x, kernel, step, padding):
+    """The gradient is the plane's, whose kernels are the quicker ones."""
+    strides = [1, step, step, 1]
+
+    @tf.custom_gradient
+    def apply(x, kernel):
+        y = tf.nn.conv3d(x[:, tf.newaxis], kernel[tf.newaxis], [1, *strides], padding)
+
+        def gradient(dy):
+            dx = tf.nn.conv2d_transpose(dy, kernel, tf.shape(x), step, padding)
+            dkernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=kernel.shape, out_backprop=dy, strides=strides,
+                padding=padding,
+            )
+            return dx, dkernel
+
+        return tf.squeeze(y, [1]), gradient  # a form that is joined with a bias behind it
+
+    return apply(x, kernel)
 
 
 def down_conv(

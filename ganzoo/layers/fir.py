@@ -12,6 +12,8 @@ Vaidyanathan, "Multirate Systems and Filter Banks", 1993, section 4.3.
 import numpy as np
 import tensorflow as tf
 
+from ganzoo.layers.convolution import conv2d
+
 DIRECTIONS = ("convolve", "correlate")
 
 
@@ -335,7 +337,7 @@ def _turned(kernel, turn):
 
 def _conv(x, kernel, step=1, borders=(0, 0, 0, 0)):
     x, borders = _cropped(x, borders)
-    return tf.nn.conv2d(x, kernel, step, _named_padding(kernel, step, borders))
+    return conv2d(x, kernel, step, _named_padding(kernel, step, borders))
 
 
 def _named_padding(kernel, step, borders):

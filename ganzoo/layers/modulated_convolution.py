@@ -1,8 +1,8 @@
 """StyleGAN2's convolutions: modulated by a style, and those beside them that are not.
 
 A modulated convolution scales its input's maps by the style and its output's by the demodulation
-around one ordinary convolution; for a single image it scales the kernel, which is smaller. Official
-code does neither for a batch: it makes one kernel per sample and convolves in groups.
+around one ordinary convolution; for a single image it scales the kernel where that is smaller.
+Official code does neither for a batch: it makes one kernel per sample and convolves in groups.
 
 Reference: Karras et al. 2020 (arXiv:1912.04958), section 2.2, equations 1 to 3.
 """
@@ -63,14 +63,22 @@ def modulated_conv2d(
     outer = tf.cast(gain, styles.dtype)
     if demodulate == "on":
         outer = outer * demodulation(kernel, styles)
-    if x.shape[0] == 1:
-        kernel = kernel * tf.reshape(styles, [1, 1, -1, 1]) * outer
+    if x.shape[0] == 1 and _is_smaller(kernel, x, up):
+        kernel = kernel * (tf.reshape(styles, [-1, 1]) * outer)
         return resampled_conv2d(x, tf.cast(kernel, x.dtype), **options)
     if demodulate == "off":
         styles, outer = styles * outer, None
     x = x * tf.cast(styles, x.dtype)[:, tf.newaxis, tf.newaxis]
     y = resampled_conv2d(x, tf.cast(kernel, x.dtype), **options)
     return y if outer is None else y * tf.cast(outer, x.dtype)[:, tf.newaxis, tf.newaxis]
+
+
+def _is_smaller(kernel, x, up):
+    """Whether a kernel has fewer numbers than the maps before and after it."""
+    _, height, width, depth = x.shape
+    filters = kernel.shape[3]
+    numbers = height * width * (depth + up * up * filters)
+    return kernel.shape[0] * kernel.shape[1] * depth * filters < numbers
 
 
 @captured

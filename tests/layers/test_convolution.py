@@ -8,12 +8,73 @@ from ganzoo.layers.convolution import (
     FEW,
     Conv2DTranspose,
     blocks_of,
+    conv2d,
     down_conv,
     down_stack,
     up_conv,
     up_stack,
 )
 from ganzoo.penalties import WeightClip
+
+BORDERS = [[0, 0], [2, 0], [1, 2], [0, 0]]
+CASES = [(3, 1, "SAME"), (3, 1, "VALID"), (3, 2, "SAME"), (3, 2, BORDERS), (4, 1, BORDERS)]
+
+
+def one_image(size, dtype="float32"):
+    random = np.random.RandomState(2)
+    x = tf.constant(random.randn(1, 7, 8, 3), dtype)
+    return x, tf.constant(random.randn(size, size, 3, 5), dtype)
+
+
+def derivatives(function, x, kernel, step, padding):
+    """The result, its slopes along both, and the slopes of a function of those slopes."""
+    with tf.GradientTape() as outer:
+        outer.watch([x, kernel])
+        with tf.GradientTape() as inner:
+            inner.watch([x, kernel])
+            y = function(x, kernel, step, padding)
+            value = tf.reduce_sum(y**3)
+        slopes = inner.gradient(value, [x, kernel])
+        both = sum(tf.reduce_sum(slope**2) for slope in slopes)
+    return [y, *slopes, *outer.gradient(both, [x, kernel])]
+
+
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("size", "step", "padding"), CASES)
+def test_one_image_is_convolved_as_in_a_batch(size, step, padding, jit):
+    x, kernel = one_image(size)
+    compiled = tf.function(derivatives, jit_compile=jit)
+    ours = compiled(conv2d, x, kernel, step, padding)
+    for a, b in zip(ours, derivatives(tf.nn.conv2d, x, kernel, step, padding), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_one_image_in_other_precisions(dtype):
+    x, kernel = one_image(3, dtype)
+    y = conv2d(x, kernel)
+    assert y.dtype == dtype
+    plain = tf.nn.conv2d(tf.cast(x, "float64"), tf.cast(kernel, "float64"), 1, "SAME")
+    tolerance = {"float16": 1e-3, "bfloat16": 1e-2, "float64": 1e-14}[dtype]  # of the largest
+    assert np.abs(tf.cast(y, "float64") - plain).max() < tolerance * np.abs(plain).max()
+
+
+def operations(batch, size):
+    """Names of the convolutions in the graph."""
+    graph = tf.function(conv2d).get_concrete_function(
+        tf.TensorSpec([batch, 8, 8, 3]), tf.TensorSpec([size, size, 3, 5])
+    )
+    return {op.type for op in graph.graph.get_operations() if "Conv" in op.type}
+
+
+def test_only_one_image_on_a_cpu_is_a_volume(monkeypatch):
+    accelerator = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    devices = tf.config.list_physical_devices("CPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda: devices)
+    assert operations(1, 3) == {"Conv3D"}
+    assert operations(1, 1) == operations(2, 3) == operations(None, 3) == {"Conv2D"}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda: [*devices, accelerator])
+    assert operations(1, 3) == {"Conv2D"}
 
 
 def network(function, size, channels, filters, kernel_size, **kwargs):
