@@ -38,9 +38,24 @@ def _machine():
 
 def _left_off():
     """Whether TensorFlow, not told, leaves oneDNN off; False where the CPU's flags are unknown."""
+    flags = _flags()
+    return bool(flags) and not FLAGS & flags
+
+
+def is_narrow():
+    """Whether oneDNN has AVX2's code at most: a CPU without AVX-512, or `ONEDNN_MAX_CPU_ISA`.
+
+    False where the CPU's flags are unknown.
+    """
+    flags = _flags()
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    return bool(flags) and ("avx512f" not in flags or limit.startswith(("SSE", "AVX2")))
+
+
+def _flags():
+    """The first CPU's, as Linux tells them; empty elsewhere."""
     try:
         with open(CPUINFO, encoding="ascii", errors="replace") as lines:
-            flags = next((line for line in lines if line.startswith("flags")), None)
+            return set(next((line for line in lines if line.startswith("flags")), "").split())
     except OSError:
-        return False
-    return flags is not None and not FLAGS & set(flags.split())
+        return set()

@@ -41,7 +41,7 @@ EAGER = {
     "growing_gan": f"{KERAS} latent_gan layers arguments",
     "latent_gan": f"{KERAS} gan conditions ema generator losses penalties augment pictures "
     "arguments",
-    "layers": f"{KERAS} layers checks arguments",
+    "layers": f"{KERAS} layers checks arguments onednn",
     "losses": f"{KERAS} checks arguments",
     "penalties": f"{KERAS} arguments",
     "pictures": "numpy tensorflow",

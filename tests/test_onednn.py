@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from ganzoo import onednn
+
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="TensorFlow decides otherwise elsewhere"
 )
@@ -96,3 +98,23 @@ def test_other_machines_are_left_alone(root):
         "os.uname = lambda: types.SimpleNamespace(machine='aarch64')\nimport ganzoo\n"
     )
     assert python(root, code + SHOW) == ("None", "")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "limit", "narrow"),
+    [
+        (AVX2, "", True),
+        (VNNI, "", False),
+        (VNNI, "avx2_vnni", True),
+        (VNNI, "AVX512_CORE", False),
+        ("", "AVX2", False),
+    ],
+)
+def test_where_onednn_has_code_for_avx2_only(cpuinfo, limit, narrow, tmp_path, monkeypatch):
+    file = tmp_path / "cpuinfo"
+    file.write_text(cpuinfo, encoding="ascii")
+    monkeypatch.setattr(onednn, "CPUINFO", file)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert onednn.is_narrow() is narrow
+    monkeypatch.setattr(onednn, "CPUINFO", tmp_path / "absent")
+    assert not onednn.is_narrow()

@@ -12,7 +12,7 @@ Vaidyanathan, "Multirate Systems and Filter Banks", 1993, section 4.3.
 import numpy as np
 import tensorflow as tf
 
-from ganzoo.layers.convolution import conv2d
+from ganzoo.layers.convolution import MAPS, are_phases_quicker, conv2d, interleaved
 
 DIRECTIONS = ("convolve", "correlate")
 
@@ -354,9 +354,13 @@ def _named_padding(kernel, step, borders):
 def _upsampled(x, kernel, taps, up, borders):
     """The convolution before the filter: at the small size, and transposed."""
     height, width = kernel.shape[:2]
+    left, right, top, bottom = borders
+    borders = [left - width + 1, right - width + up, top - height + 1, bottom - height + up]
+    if up == 2 and height == width == 3 and kernel.shape[3] <= MAPS and are_phases_quicker():
+        left, right, top, bottom = borders
+        rest = [left, right - 1, top, bottom - 1]  # there is a row and a column of zeros already
+        return upfirdn(interleaved(x, kernel), taps, padding=rest, gain=up * up)
     shape = [(x.shape[i] - 1) * up + kernel.shape[i - 1] for i in (1, 2)]
     shape = tf.stack([tf.shape(x)[0], *shape, kernel.shape[3]])
     y = tf.nn.conv2d_transpose(x, tf.transpose(kernel, [0, 1, 3, 2]), shape, up, "VALID")
-    left, right, top, bottom = borders
-    borders = [left - width + 1, right - width + up, top - height + 1, bottom - height + up]
     return upfirdn(y, taps, padding=borders, gain=up * up)

@@ -130,6 +130,31 @@ def test_a_bias_may_follow_in_a_graph(activation):
     np.testing.assert_allclose(tf.function(function)(x), function(x), atol=1e-6)
 
 
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "flip"), [(1, "convolve"), (2, "correlate")])
+def test_phases_are_the_transposed_convolution(count, flip, jit, monkeypatch):
+    x, kernel = harness.images(count, 6, 3), tf.constant(np.random.RandomState(1).randn(3, 3, 3, 4))
+    kernel, taps = tf.cast(kernel, "float32"), fir.setup_filter([1, 3, 3, 1])
+
+    def derivatives(x, kernel):
+        with tf.GradientTape() as outer:
+            outer.watch([x, kernel])
+            with tf.GradientTape() as inner:
+                inner.watch([x, kernel])
+                y = fir.resampled_conv2d(x, kernel, taps, up=2, padding=1, flip=flip)
+                value = tf.reduce_sum(y**3)
+            slopes = inner.gradient(value, [x, kernel])
+            both = sum(tf.reduce_sum(slope**2) for slope in slopes)
+        return [y, *slopes, *outer.gradient(both, [x, kernel])]
+
+    results = []
+    for quicker in (True, False):
+        monkeypatch.setattr(fir, "are_phases_quicker", lambda quicker=quicker: quicker)
+        results.append(tf.function(derivatives, jit_compile=jit)(x, kernel))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-6 * np.abs(b).max())
+
+
 def test_half_precision_stays():
     x = tf.cast(harness.images(1, 8, 2), "bfloat16")
     assert fir.upsample2d(x, fir.setup_filter([1, 3, 3, 1])).dtype == tf.bfloat16
