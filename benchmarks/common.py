@@ -1,9 +1,15 @@
-"""What the benchmarks share: the machine's own rate, timing, and paired runs of worker
+"""What the benchmarks share: the machine and its own rate, timing, paired runs of worker
 processes.
+
+Another kind of CPU is stood in for by environment variables: ONEDNN_MAX_CPU_ISA=AVX2,
+ATEN_CPU_CAPABILITY=avx2 and MKL_ENABLE_INSTRUCTIONS=AVX2 make an AVX-512 machine compute as one
+with AVX2; with TF_ENABLE_ONEDNN_OPTS=0, as it did where nobody turned oneDNN on.
 """
 
 import json
 import os
+import pathlib
+import platform
 import statistics
 import subprocess
 import sys
@@ -15,6 +21,31 @@ DCGAN64_FORWARD_MACS = {"generator": 104_595_456, "discriminator": 103_817_216}
 DCGAN64_STEP_MACS = (
     3 * DCGAN64_FORWARD_MACS["generator"] + 8 * DCGAN64_FORWARD_MACS["discriminator"]
 )
+
+
+STAND_INS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
+
+
+def print_machine():
+    """One line: the CPU, what it computes with, what stands in for another, and oneDNN's state."""
+    from ganzoo import onednn  # which sets the variable, for the workers too
+
+    limits = [f"{name}={os.environ[name]}" for name in STAND_INS if name in os.environ]
+    shown = [
+        f"{os.cpu_count()} cores, {_cpu()}",
+        "AVX2" if onednn.is_narrow() else "AVX-512 or unknown",
+        "stood in for by " + " ".join(limits) if limits else "real",
+        f"{onednn.VARIABLE}={os.environ.get(onednn.VARIABLE)}",
+    ]
+    print("; ".join(shown), flush=True)
+
+
+def _cpu():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "?")
 
 
 class WorkerError(RuntimeError):

@@ -158,6 +158,7 @@ def main():
 
 
 def compare(given):
+    common.print_machine()
     options = ["--weights", given.weights, "--batch", given.batch, "--batches", given.batches]
     runs = {side: [] for side in SIDES}
     for pair in range(given.pairs):

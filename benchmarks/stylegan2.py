@@ -348,6 +348,7 @@ def main():
     forms = TORCH.get(given.kind, ())
     if given.torch is not None and given.torch not in forms:
         parser.error(f"--torch of {given.kind!r} is one of {forms}. Received: {given.torch!r}")
+    common.print_machine()
     for kind in KINDS if given.kind is None else [given.kind]:
         measure(argparse.Namespace(**{**vars(given), "kind": kind}))
 
