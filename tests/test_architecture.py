@@ -75,7 +75,7 @@ EAGER = {
 }
 AT_CALL = {
     "callbacks": "hub.store",
-    "cli": "numpy cli.demonstration editing hub measure metrics pictures recipe",
+    "cli": "numpy cli.demonstration editing generator hub measure metrics pictures recipe",
     "data": "filelock tensorflow_datasets",
     "data.avatars": "PIL dicebear resvg_py",
     "editing": "metrics PIL imageio_ffmpeg sklearn",

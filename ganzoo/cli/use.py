@@ -28,11 +28,17 @@ def generate(
     or foreign checkpoint file. --truncation and --noise are for those that have them.
     """
     from ganzoo import pictures
+    from ganzoo.generator import Generator
 
     numbers = None if several is None else seeds(several)
     if numbers is not None and count not in (None, len(numbers)):
         raise ValueError(f"--seeds names {len(numbers)} images. Received: --count {count}")
     generator = hub.load_generator(name, accept_license=accept_license)
+    if not isinstance(generator, Generator):
+        raise ValueError(
+            f"`generate` draws from latents, which a {type(generator).__name__} has not; use it in "
+            f"Python, `ganzoo.load_generator({name!r})`. Received: {name!r}"
+        )
     if label is not None and not generator.num_classes:
         raise ValueError(f"{name!r} has no classes; leave out --label. Received: --label {label}")
     pictures.make_room(output)
@@ -55,12 +61,8 @@ def _latents(generator, numbers, count, seed):
 
 
 def _labels(generator, label, count):
-    """A class for each image, where the generator has any."""
-    import numpy as np
-
-    if not generator.num_classes:
-        return None
-    return np.arange(count) % generator.num_classes if label is None else np.full(count, label)
+    """What each image is told, where the generator is told something."""
+    return generator.condition.in_turn(count) if label is None else [label] * count
 
 
 def _draw(generator, latents, labels, batch_size, options):

@@ -175,6 +175,15 @@ def test_a_wrong_kind_of_data_set_is_named(name, wanted, pictures):
         gan.fit(data.stream(4, epochs=1), verbose=0)
 
 
+def test_generate_draws_what_has_latents(pictures, run):
+    loaded_class("captioned")(**SMALL["captioned"]).save_pretrained("captioned")
+    loaded_class("two_way")(**SMALL["two_way"]).save_pretrained("two_way")
+    code, out, errors = run("generate", "captioned", "-n", "4", "-o", "drawn.png")
+    assert code == 0 and out == "drawn.png\n", errors
+    code, _, errors = run("generate", "two_way")
+    assert code == 2 and "draws from latents, which a Painter has not" in errors
+
+
 def test_data_of_ones_own_cannot_be_rebuilt_from_a_record(pictures):
     recipe = recipes.read(file_of("captioned"))
     recipes.run(dataclasses.replace(recipe, images=32, metrics=()), "run", verbose=0)
