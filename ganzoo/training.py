@@ -29,7 +29,6 @@ SCALARS = ("batch_size", "images", "epoch_images", "dtype", "seed")
 BACKUP = "backup/latest.weights.h5"
 MAX_CHANGES_SHOWN = 10
 NUMBERED = re.compile(r"optimizers\..*\.name")  # by Keras, in the order of construction
-LONGEST_CHECK = 1024  # steps
 
 
 def build(recipe) -> GAN:
@@ -53,18 +52,13 @@ def check(recipe) -> GAN:
     """
     gan = build(recipe)
     batch = gan.example_batch(min(recipe.batch_size, 8))
-    data = tf.data.Dataset.from_tensors(batch).repeat(_steps_of_all(gan.phases()))
+    steps = max(phase.interval for phase in gan.phases())  # each phase runs, whatever its offsets
+    data = tf.data.Dataset.from_tensors(batch).repeat(steps)
     history = gan.fit(data, epochs=1, verbose=0).history
     bad = [key for key, value in history.items() if not np.isfinite(value[-1])]
     if bad:
         raise RecipeError(f"One step of the recipe gives losses that are not finite: {bad}")
     return gan
-
-
-def _steps_of_all(phases):
-    """Steps after which every phase has run, but no more than `LONGEST_CHECK`."""
-    firsts = [min(phase.offsets) for phase in phases if phase.offsets]
-    return min(1 + max(firsts, default=0), LONGEST_CHECK)
 
 
 def plan(recipe, gan: GAN) -> tuple[int, int]:
