@@ -24,7 +24,8 @@ def _check(value, origin):
     if not trusted and not _is_registered(value):
         raise UnsafeCheckpointError(
             f"{origin!r} names the class `{module[:80]}.{name[:80]}`; only those of Keras and "
-            "ganzoo are loaded. Nothing of it was imported"
+            "ganzoo are loaded, and registered ones of your own: import their module first. "
+            "Nothing of it was imported"
         )
 
 

@@ -133,15 +133,20 @@ def test_publishing(name, pictures):
 
 
 def test_a_process_that_does_not_know_the_family_says_what_to_import(pictures):
-    loaded_class("encoder")(**SMALL["encoder"]).save_pretrained("mine")
+    gan = loaded_class("encoder")(**SMALL["encoder"])
+    gan.save_pretrained("mine")
+    gan.save("mine.keras")
     code = (
         "import ganzoo, ganzoo.errors as e\n"
         "for load in (ganzoo.load, ganzoo.load_generator):\n"
         "    try: load('mine')\n"
         "    except e.UnknownFamilyError as error: print(error)\n"
+        "try: ganzoo.load('mine.keras')\n"
+        "except e.UnsafeCheckpointError as error: print(error)\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    first, second = out.stdout.splitlines()
+    first, second, third = out.stdout.splitlines()
+    assert ".Encoding`" in third and "import their module first" in third
     assert "'own>Encoding'" in first and "import its module first" in first
     assert "'own>Drawer'" in second and "package='own'" in second
     code = "import ganzoo, sys; from importlib import util as u; sys.path.insert(0, sys.argv[1])\n"
