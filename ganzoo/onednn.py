@@ -42,7 +42,7 @@ def _left_off():
     return bool(flags) and not FLAGS & flags
 
 
-def is_narrow():
+def is_narrow() -> bool:
     """Whether oneDNN has AVX2's code at most: a CPU without AVX-512, or `ONEDNN_MAX_CPU_ISA`.
 
     False where the CPU's flags are unknown.

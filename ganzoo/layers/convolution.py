@@ -12,7 +12,7 @@ FEW = 8  # output maps up to which `Conv2DTranspose` computes all four phases at
 MAPS = 128  # output maps up to which `interleaved` is quicker, where `are_phases_quicker`
 
 
-def conv2d(x, kernel, step=1, padding="SAME"):
+def conv2d(x, kernel, step=1, padding="SAME") -> tf.Tensor:
     """`tf.nn.conv2d`; a single image is computed as a volume of depth one, to the same numbers.
 
     For a batch of one TensorFlow 2.21 hands oneDNN the kernel in TensorFlow's own layout, for which
@@ -76,7 +76,7 @@ def down_conv(
     return layer(keras.layers.ZeroPadding2D(_padding(kernel_size), name=f"{name}_pad")(x))
 
 
-def are_phases_quicker():
+def are_phases_quicker() -> bool:
     """Whether a transposed convolution to few maps is quicker as the convolutions of its phases.
 
     With AVX2 alone oneDNN computes transposed convolutions to up to 128 maps at half its rate: four
@@ -86,7 +86,7 @@ def are_phases_quicker():
 
 
 @tf.custom_gradient
-def interleaved(x, kernel):
+def interleaved(x, kernel) -> tf.Tensor:
     """Transposed convolution of stride 2, "VALID", with one row and one column of zeros behind.
 
     Even and odd pixels of either axis are convolutions with every other tap.
