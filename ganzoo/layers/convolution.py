@@ -79,8 +79,8 @@ def down_conv(
 def are_phases_quicker() -> bool:
     """Whether a transposed convolution to few maps is quicker as the convolutions of its phases.
 
-    With AVX2 alone oneDNN computes transposed convolutions to up to 128 maps at half its rate: four
-    maps 256 x 128 x 128 to 128 x 257 x 257 and the filter behind take 0.64 times as long as phases.
+    With AVX2 alone oneDNN computes transposed convolutions to up to 128 maps at half its rate: 4.8
+    GMAC to 64, 32 and 128 maps take 119, 102 and 89 ms, as phases 77, 89 and 60.
     """
     return onednn.is_narrow() and not _has_accelerator()
 
