@@ -101,8 +101,8 @@ class Recipe:
                 )
         if not isinstance(self.dataset, DataSource):
             raise RecipeError(
-                f"`dataset` must be a `ganzoo.data.Dataset`, or an object with the methods of "
-                f"`ganzoo.data.DataSource`. Received: dataset={self.dataset!r}"
+                "`dataset` needs the methods of `ganzoo.data.DataSource`; most often it must be a "
+                f"`ganzoo.data.Dataset`. Received: dataset={self.dataset!r}"
             )
 
 
