@@ -63,7 +63,8 @@ def check_kind(dataset, kinds) -> DataSource:
         kinds: str, or several: out of `KINDS`, or those of a family of your own.
     Raises: DatasetKindError: it is of another kind, or no data set; says what to build.
     Example:
-        >>> check_kind(Dataset(name="fashion_mnist"), "images")
+        >>> from ganzoo.data import ring
+        >>> mixture = check_kind(ring(), "points")
     """
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     names = " or ".join(map(repr, kinds))

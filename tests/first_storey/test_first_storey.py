@@ -38,6 +38,8 @@ def assert_state(gan, file, *, exact):
 def test_keras_files(name):
     gan = ganzoo.load(HERE / f"{name}.keras")
     assert_state(gan, f"{name}_saved.npz", exact=True)
+    if name == "stylegan2":
+        return  # its training is that of the run `pictures`, below
     gan.fit(WRITER["batches"](name, WRITER["STEPS"], WRITER["MORE"]), verbose=0)
     assert_state(gan, f"{name}_resumed.npz", exact=SAME_MACHINE)
 
