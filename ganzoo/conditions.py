@@ -15,7 +15,7 @@ class Unconditional:
     size = 0
 
     def __bool__(self):
-        return False
+        return self.dtype is not None
 
     def __eq__(self, other):
         return type(self) is type(other) and vars(self) == vars(other)
@@ -69,9 +69,6 @@ class Classes(Unconditional):
     def __init__(self, count: int):
         self.count = count
 
-    def __bool__(self):
-        return True
-
     @property
     def size(self) -> int:
         return self.count
@@ -115,9 +112,6 @@ class Attributes(Unconditional):
     def __init__(self, names):
         self.names = names
 
-    def __bool__(self):
-        return True
-
     @property
     def size(self) -> int:
         return self.names if isinstance(self.names, int) else len(self.names)
@@ -154,9 +148,6 @@ class Vector(Unconditional):
 
     def __init__(self, dim: int):
         self.dim = dim
-
-    def __bool__(self):
-        return True
 
     @property
     def size(self) -> int:

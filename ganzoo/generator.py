@@ -14,6 +14,12 @@ __all__ = ["Generator", "MappedGenerator", "StyleGenerator", "check_label_range"
 PRIORS = ("normal", "uniform")  # N(0, 1); U(-1, 1)
 
 
+def to_float(images) -> tf.Tensor:
+    """uint8 [..., C] to float32 in [-1, 1]; floats stay as they are."""
+    images = tf.convert_to_tensor(images)
+    return tf.cast(images, "float32") / 127.5 - 1.0 if images.dtype == tf.uint8 else images
+
+
 def to_uint8(images) -> np.ndarray:
     """float [..., C] in [-1, 1] to uint8: round(127.5 * x + 127.5), halves up, clipped to [0,
     255].

@@ -16,7 +16,7 @@ from ganzoo.augment import Augment
 from ganzoo.conditions import Classes, check_label_range
 from ganzoo.ema import EMA
 from ganzoo.gan import GAN, Batch, Phase
-from ganzoo.generator import Generator, window_slices
+from ganzoo.generator import Generator, to_float, window_slices
 from ganzoo.losses import AdversarialLoss
 from ganzoo.penalties import Penalty
 
@@ -165,8 +165,7 @@ class LatentGAN(GAN):
 
     def prepare(self, data) -> Batch:
         image, label = split(data)
-        if image.dtype == tf.uint8:
-            image = tf.cast(image, "float32") / 127.5 - 1.0
+        image = to_float(image)
         wanted = self.discriminator.inputs[0].shape[1:]
         image = framed(image, self.generator.window, wanted)
         if len(image.shape) != len(wanted) + 1 or not image.shape[1:].is_compatible_with(wanted):

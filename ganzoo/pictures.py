@@ -123,9 +123,14 @@ def beside(*sides) -> np.ndarray:
             "What lies side by side is [N, H, W, C] each, of one number and size; resize the "
             f"images. Received: shapes {[side.shape for side in sides]}"
         )
-    channels = max(side.shape[3] for side in sides)
-    sides = [np.repeat(s, channels, axis=3) if s.shape[3] == 1 else s for s in sides]
+    sides = of_one_depth(sides)
     return np.stack(sides, axis=1).reshape(-1, *sides[0].shape[1:])
+
+
+def of_one_depth(images) -> list[np.ndarray]:
+    """Arrays [N, H, W, C], of which gray ones become coloured beside coloured ones."""
+    channels = max(part.shape[3] for part in images)
+    return [np.repeat(p, channels, axis=3) if p.shape[3] == 1 else p for p in images]
 
 
 def spectrogram(sounds, *, columns=256, decibels=80.0) -> np.ndarray:

@@ -6,8 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from ganzoo.gan import GAN, Batch
+from ganzoo.generator import to_float, to_uint8
 from ganzoo.latent_gan import check_images
-from ganzoo.translator import Translator, to_float
+from ganzoo.pictures import of_one_depth
+from ganzoo.translator import Translator
 
 SIDES = ("a", "b")
 
@@ -63,7 +65,7 @@ class TranslationGAN(GAN):
         for image, network in zip(images, self._inputs(), strict=True):
             if network is not None:
                 check_images(image, network.input_shape[1:])
-        self._examples = tuple(_as_uint8(np.asarray(image)[:8]) for image in images)
+        self._examples = tuple(_first_eight(np.asarray(image)) for image in images)
 
     def _inputs(self):
         """The networks that take images of `a` and of `b`; `None` where none does."""
@@ -109,8 +111,8 @@ class TranslationGAN(GAN):
             back = "ab"[to == "a"]
             if back in self.translators():
                 parts.append(self.translate(parts[-1], to=back))
-            pictures.append(np.concatenate(_of_one_depth(parts), axis=2))
-        return np.concatenate(_of_one_depth(pictures))
+            pictures.append(np.concatenate(of_one_depth(parts), axis=2))
+        return np.concatenate(of_one_depth(pictures))
 
     def samples(self, count, *, seed=0, batch_size=64, given=None) -> Iterator:
         """Translations to `b` of `given`, batches of uint8 images of `a`; see `GAN.samples`."""
@@ -137,15 +139,8 @@ def pair_of(data) -> tuple[np.ndarray | tf.Tensor, np.ndarray | tf.Tensor]:
     )
 
 
-def _as_uint8(images):
-    if images.dtype == np.uint8:
-        return images
-    return np.clip(np.rint(127.5 * (images.astype("float32") + 1.0)), 0, 255).astype("uint8")
-
-
-def _of_one_depth(parts):
-    channels = max(part.shape[3] for part in parts)
-    return [np.repeat(p, channels, axis=3) if p.shape[3] == 1 else p for p in parts]
+def _first_eight(images):
+    return images[:8] if images.dtype == np.uint8 else to_uint8(images[:8])
 
 
 def _waves(count, shape, seed):

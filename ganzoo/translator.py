@@ -6,13 +6,7 @@ import tensorflow as tf
 
 from ganzoo.checks import check_count
 from ganzoo.conditions import Unconditional
-from ganzoo.generator import to_uint8
-
-
-def to_float(images) -> tf.Tensor:
-    """uint8 [..., C] to float32 in [-1, 1]; floats stay as they are."""
-    images = tf.convert_to_tensor(images)
-    return tf.cast(images, "float32") / 127.5 - 1.0 if images.dtype == tf.uint8 else images
+from ganzoo.generator import to_float, to_uint8
 
 
 class Translator(keras.Model):

@@ -45,7 +45,7 @@ EAGER = {
     "losses": f"{KERAS} checks arguments",
     "penalties": f"{KERAS} arguments",
     "pictures": "numpy tensorflow",
-    "translation_gan": f"{KERAS} gan latent_gan translator",
+    "translation_gan": f"{KERAS} gan generator latent_gan pictures translator",
     "translator": f"{KERAS} checks conditions generator",
     "vocoder": f"{KERAS} checks",
     # wings

@@ -229,13 +229,13 @@ def _measured(row):
         commands.setdefault(_cell(entry["command"]), []).append(_cell(metric))
     values = {_cell(metric): entry["value"] for metric, entry in row["measured"].items()}
     lines = ["", "| measured here | value |", "|---|---:|"]
-    lines += [f"| {metric} | {_shown(value)} |" for metric, value in values.items()]
+    lines += [f"| {metric} | {shown(value)} |" for metric, value in values.items()]
     if len(commands) == 1:
         return [*lines, "", f"Measured with `{next(iter(commands))}`."]
     return [*lines, "", *(f"- `{line}`: {', '.join(its)}" for line, its in commands.items())]
 
 
-def _shown(value):
+def shown(value: float) -> str:
     """Four significant digits, whole numbers as such."""
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from ganzoo import resources
 from ganzoo.errors import MetricError, RecordFileError, UnlikeRecordsError
+from ganzoo.hub.cards import shown
 
 VERSION = 1
 BETTER = ("higher", "lower")
@@ -186,11 +187,6 @@ def groups(records: Iterable[Record], *, varying: Sequence[str] = ()) -> dict[st
     for record in records:
         found.setdefault(record.metric, []).append(record)
     return {metric: ranked(same, varying=varying) for metric, same in found.items()}
-
-
-def shown(value: float) -> str:
-    """Four significant digits, whole numbers as such."""
-    return f"{value:.0f}" if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
 
 
 def table(records: Sequence[Record]) -> str:
